@@ -1,0 +1,1 @@
+"""ENAS micro search: everything that computes. The workflow around it is in `workflow/`."""

@@ -1,0 +1,95 @@
+"""What all stages' command lines share: options, log lines, progress, and one-line errors."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+log = logging.getLogger("enas_core")
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """A stage's options; `--log-file` is in all of them. `module` is the stage's module."""
+
+    def __init__(self, module: str, description: str) -> None:
+        super().__init__(prog=f"python -m enas_core.{module}", description=description)
+        self.add_argument("--log-file", type=Path, help="append plain progress lines to this file")
+
+    def add_settings(self, stage: str) -> None:
+        """`--config`."""
+        self.add_argument(
+            "--config", type=Path, required=True, help=f"resolved settings (config/{stage}.json of the experiment)"
+        )
+
+    def add_data(self) -> None:
+        """`--data`."""
+        self.add_argument("--data", type=Path, required=True, help="folder that prepare_data has written")
+
+    def add_device(self) -> None:
+        """`--device`."""
+        self.add_argument(
+            "--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: %(default)s)"
+        )
+
+
+def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], arguments: list[str] | None) -> int:
+    """Parse, run, and turn the user's mistakes (ValueError) and the machine's (OSError) into one line.
+
+    Returns the exit code: 0, or 2 after a mistake."""
+    options = parser.parse_args(arguments)
+    try:
+        _start_logging(options.log_file)
+        stage(options)
+    except ValueError as error:
+        return _fail(" ".join(str(error).split()))
+    except OSError as error:
+        return _fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+    finally:
+        for handler in list(log.handlers):
+            log.removeHandler(handler)
+            handler.close()
+    return 0
+
+
+def _fail(message: str) -> int:
+    if not log.handlers:  # the log file itself could not be opened
+        print(f"error: {message}", file=sys.stderr)
+    log.error("error: %s", message)
+    return 2
+
+
+def _start_logging(log_file: Path | None) -> None:
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(_TerminalHandler())
+    if log_file is not None:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(log_file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(handler)
+
+
+class _TerminalHandler(logging.Handler):
+    """Lines to stderr, above the progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def progress(items: Iterable[T], description: str, total: int, initial: int = 0) -> Iterable[T]:
+    """`items` with a progress bar on a terminal, and without one elsewhere."""
+    return tqdm(items, desc=description, total=total, initial=initial, leave=False, disable=None, dynamic_ncols=True)
+
+
+def time_left(done: int, total: int, seconds: float) -> str:
+    """Time for the rest at the pace of the first `done` of `total`, as h:mm:ss."""
+    rest = round(seconds / done * (total - done))
+    return f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"

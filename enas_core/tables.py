@@ -1,0 +1,140 @@
+"""The files that stages emit: Parquet tables with fixed schemas, and atomic writing of any file.
+
+Fractions are in 0..1, times in seconds, speeds in images per second; `arc` is the integer form.
+Every table's metadata says what made it (`provenance`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "random_arcs": pa.schema({"network": _S, "sampler": _S, "seed": _I, "index": _I, "arc": _S}),
+    "search_epochs": pa.schema(
+        {"experiment": _S, "dataset": _S, "seed": _I, "epoch": _I}
+        | dict.fromkeys(
+            "learning_rate train_loss train_accuracy valid_accuracy test_accuracy controller_loss"
+            " controller_reward controller_baseline controller_entropy controller_grad_norm"
+            " images_per_second seconds".split(),
+            _F,
+        )
+    ),
+    "candidates": pa.schema(
+        {"source": _S, "arc": _S, "valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}
+    ),
+    "augment_epochs": pa.schema(
+        {"experiment": _S, "dataset": _S, "network": _S, "arc": _S, "seed": _I, "epoch": _I}
+        | dict.fromkeys(
+            "learning_rate drop_path_keep_prob train_loss train_accuracy test_loss test_accuracy"
+            " images_per_second seconds".split(),
+            _F,
+        )
+    ),
+}
+"""Columns of each kind of table. Epochs count from 0. `train_loss`, `test_loss`: mean cross-entropy of
+the main classifier, nats. `drop_path_keep_prob`: in the last layer at the epoch's end. `params`,
+`macs` of candidates: of the path that the arc takes through the supernet, without auxiliary head,
+for one image. `controller_reward`, `_loss`, `_entropy`, `_grad_norm`: means over the epoch's updates."""
+
+TIMING_COLUMNS = ("images_per_second", "seconds")
+"""Columns that differ between two runs with the same results."""
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path` (fsync, rename), on any error
+    it is removed and `path` is as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def provenance(device: str, fingerprint: str) -> dict[str, str]:
+    """What made a file: versions, git commit, device, and the fingerprint of the settings."""
+    return {
+        "enas_version": importlib.metadata.version("enas-workflow"),
+        "git_commit": _git_commit(),
+        "torch_version": importlib.metadata.version("torch"),
+        "device": device,
+        "config_fingerprint": fingerprint,
+    }
+
+
+@functools.cache
+def _git_commit() -> str:
+    """Commit of the source tree, with `-dirty` where files differ from it; `unknown` outside git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: dict[str, str]) -> None:
+    """Write `rows` as a table of the given kind, atomically."""
+    table = pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])
+    table = table.replace_schema_metadata({"kind": kind, "provenance": json.dumps(made_by)})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_table(path: Path, kind: str) -> list[dict[str, Any]]:
+    """Rows of a table of the given kind. Raises ValueError, one line, when it is not such a table."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
+    missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
+    return table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind]).to_pylist()
+
+
+def read_provenance(path: Path) -> dict[str, str]:
+    """What `provenance` recorded in a table; empty when nothing did."""
+    metadata = pq.read_schema(path).metadata or {}
+    return json.loads(metadata.get(b"provenance", b"{}"))
+
+
+def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:
+    """Position and arc of the table whose selected arc has the highest shared validation accuracy; the
+    first of equals."""
+    selected = [next(row for row in read_table(path, "candidates") if row["selected"]) for path in paths]
+    position = max(range(len(selected)), key=lambda i: selected[i]["valid_accuracy"])
+    return position, selected[position]["arc"]
