@@ -82,9 +82,7 @@ class Source(Settings):
             need = "needs" if facts.test_images == 0 else "has its own test images and takes no"
             raise ValueError(f"split_test_images: {self.name} {need} split_test_images")
         if self.split_test_images and self.split_test_images >= facts.train_images:
-            raise ValueError(
-                f"split_test_images: {self.split_test_images} is out of range 1..{facts.train_images - 1}"
-            )
+            raise ValueError(f"split_test_images: {self.split_test_images} is out of range 1..{facts.train_images - 1}")
         return self
 
     @property
@@ -633,7 +631,9 @@ def describe(settings: Settings, prefix: str = "") -> list[str]:
 def _inherited_description(model: type[Settings], name: str) -> str:
     """A field's docstring, from the first base that has one."""
     bases = (base for base in model.__mro__ if issubclass(base, BaseModel) and name in base.model_fields)
-    return next((base.model_fields[name].description or "" for base in bases if base.model_fields[name].description), "")
+    return next(
+        (base.model_fields[name].description or "" for base in bases if base.model_fields[name].description), ""
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -33,9 +33,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _F,
         )
     ),
-    "candidates": pa.schema(
-        {"source": _S, "arc": _S, "valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}
-    ),
+    "candidates": pa.schema({"source": _S, "arc": _S, "valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}),
     "augment_epochs": pa.schema(
         {"experiment": _S, "dataset": _S, "network": _S, "arc": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(

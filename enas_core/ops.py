@@ -1,0 +1,217 @@
+"""Building blocks of both networks: convolutions, batch norm, the operations of the search space.
+
+Convolutions have no bias and TensorFlow's "SAME" padding. Feature maps are square, [batch, channels,
+size, size]. Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enas_core.arc import OPS
+
+BN_EPSILON = 1e-5
+BN_DECAY = 0.9
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after a dimension of `size` so that the output has ceil(size / stride) values."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
+    """`x` padded on all sides for a SAME convolution or pooling without padding of its own."""
+    before, after = same_padding(x.shape[-1], kernel, stride)
+    return F.pad(x, (before, after, before, after), value=value) if before or after else x
+
+
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1, rows: int = 0
+) -> nn.Conv2d:
+    """A convolution; at stride 1 with an odd kernel it pads itself, else its caller does (`pad_same`).
+
+    `rows`: how many such weights the original packs in one variable, whose number it takes for fan-in."""
+    padding = kernel // 2 if stride == 1 and kernel % 2 else 0
+    module = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
+    module.tensorflow_fan_in = rows or kernel * kernel * in_channels
+    return module
+
+
+def initialise(module: nn.Module, fan_in: str, generator: torch.Generator) -> None:
+    """He-normal weights, truncated at two standard deviations; `fan_in` as in `Training.init_fan_in`.
+
+    Batch norms are left as they are built: scale 1, offset 0."""
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d | nn.Linear | BlockConv):
+            exact = child.exact_fan_in if isinstance(child, BlockConv) else child.weight[0].numel()
+            n = getattr(child, "tensorflow_fan_in", exact) if fan_in == "tensorflow" else exact
+            std = math.sqrt(1.3 * 2 / n)
+            for weight in child.parameters():
+                values = torch.empty(weight.shape)
+                nn.init.trunc_normal_(values, std=std, a=-2 * std, b=2 * std, generator=generator)
+                with torch.no_grad():
+                    weight.copy_(values)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over batch statistics; with `tracking`, over moving statistics in evaluation mode.
+
+    In training each call leaves its batch's statistics (unbiased variance) in `batch_mean` and
+    `batch_var`; the network that owns the layer moves the averages, all layers at once."""
+
+    def __init__(self, channels: int, tracking: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.tracking = tracking
+        if tracking:
+            self.register_buffer("running_mean", torch.zeros(channels))
+            self.register_buffer("running_var", torch.ones(channels))
+            self.register_buffer("batch_mean", torch.zeros(channels), persistent=False)
+            self.register_buffer("batch_var", torch.ones(channels), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.tracking:
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, BN_EPSILON)
+        if not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, BN_EPSILON)
+        return F.batch_norm(x, self.batch_mean, self.batch_var, self.weight, self.bias, True, 1.0, BN_EPSILON)
+
+
+class ReLUConvBN(nn.Module):
+    """ReLU, 1x1 convolution, batch norm."""
+
+    def __init__(self, in_channels: int, out_channels: int, tracking: bool) -> None:
+        super().__init__()
+        self.conv = conv(in_channels, out_channels, 1)
+        self.bn = BatchNorm(out_channels, tracking)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(F.relu(x)))
+
+
+class FactorizedReduction(nn.Module):
+    """Halves the map: two 1x1 convolutions of every other pixel, the second shifted by one pixel down and
+    right (zeros beyond the border), concatenated; batch norm. `relu`: ReLU first."""
+
+    def __init__(self, in_channels: int, out_channels: int, tracking: bool, relu: bool) -> None:
+        super().__init__()
+        self.relu = relu
+        self.path_1 = conv(in_channels, out_channels // 2, 1)
+        self.path_2 = conv(in_channels, out_channels // 2, 1)
+        self.bn = BatchNorm(out_channels, tracking)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.relu:
+            x = F.relu(x)
+        shifted = x if x.shape[-1] % 2 == 0 else F.pad(x, (0, 1, 0, 1))
+        return self.bn(torch.cat([self.path_1(x[:, :, ::2, ::2]), self.path_2(shifted[:, :, 1::2, 1::2])], 1))
+
+
+class SepConv(nn.Module):
+    """Separable convolution: twice (ReLU, depthwise, pointwise, batch norm); the stride in the first only.
+
+    The input comes with the first ReLU already applied: the operations that read one state share it."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, tracking: bool, rows: int = 0) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.depthwise_1 = conv(channels, channels, kernel, stride, groups=channels, rows=rows)
+        self.pointwise_1 = conv(channels, channels, 1, rows=rows)
+        self.bn_1 = BatchNorm(channels, tracking)
+        self.depthwise_2 = conv(channels, channels, kernel, groups=channels, rows=rows)
+        self.pointwise_2 = conv(channels, channels, 1, rows=rows)
+        self.bn_2 = BatchNorm(channels, tracking)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = pad_same(x, self.kernel, self.stride)
+        x = self.bn_1(self.pointwise_1(self.depthwise_1(x)))
+        return self.bn_2(self.pointwise_2(self.depthwise_2(F.relu(x))))
+
+
+class AvgPool(nn.Module):
+    """Average pooling 3x3; pixels of the padding are not counted."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 2 and x.shape[-1] % 2 == 0:  # SAME pads after the last pixel only
+            return F.avg_pool2d(x, 3, 2, ceil_mode=True, count_include_pad=False)
+        return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+
+
+class MaxPool(nn.Module):
+    """Max pooling 3x3."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 2 and x.shape[-1] % 2 == 0:
+            return F.max_pool2d(x, 3, 2, ceil_mode=True)
+        return F.max_pool2d(x, 3, self.stride, padding=1)
+
+
+def _identity(channels: int, stride: int, tracking: bool, rows: int) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels, tracking, relu=False)
+
+
+BUILDERS: dict[str, Callable[[int, int, bool, int], nn.Module]] = {
+    "sep_conv_3x3": lambda channels, stride, tracking, rows: SepConv(channels, 3, stride, tracking, rows),
+    "sep_conv_5x5": lambda channels, stride, tracking, rows: SepConv(channels, 5, stride, tracking, rows),
+    "avg_pool_3x3": lambda channels, stride, tracking, rows: AvgPool(stride),
+    "max_pool_3x3": lambda channels, stride, tracking, rows: MaxPool(stride),
+    "identity": _identity,
+}
+"""How each operation is built: channels, stride, moving statistics or not, rows as in `conv`."""
+
+
+def build_op(op: int, channels: int, stride: int, tracking: bool, rows: int = 0) -> nn.Module:
+    """Operation number `op`; channels in and out are the same."""
+    return BUILDERS[OPS[op]](channels, stride, tracking, rows)
+
+
+class BlockConv(nn.Module):
+    """1x1 convolution of the concatenation of any of `blocks` inputs of `channels` each: every input has
+    its own block of weights, and the blocks of the inputs present are put together."""
+
+    def __init__(self, blocks: int, channels: int) -> None:
+        super().__init__()
+        self.blocks = nn.ParameterList(torch.empty(channels, channels, 1, 1) for _ in range(blocks))
+        self.tensorflow_fan_in = blocks
+        self.exact_fan_in = channels
+
+    def forward(self, x: Tensor, ids: list[int]) -> Tensor:
+        return F.conv2d(x, torch.cat([self.blocks[i] for i in ids], 1))
+
+
+class AuxHead(nn.Module):
+    """Auxiliary classifier: ReLU, average pool 5x5 stride 3, 1x1 convolution to 128, convolution over the
+    whole map to 768, global average, linear. Its batch norm always uses batch statistics."""
+
+    def __init__(self, channels: int, size: int, num_classes: int) -> None:
+        super().__init__()
+        self.size = (size - 5) // 3 + 1
+        self.conv_1 = conv(channels, 128, 1)
+        self.bn_1 = BatchNorm(128, tracking=False)
+        self.conv_2 = conv(128, 768, self.size)
+        self.bn_2 = BatchNorm(768, tracking=False)
+        self.fc = nn.Linear(768, num_classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.avg_pool2d(F.relu(x), 5, 3)
+        x = F.relu(self.bn_1(self.conv_1(x)))
+        if self.size % 2 == 0:
+            x = pad_same(x, self.size, 1)
+        x = F.relu(self.bn_2(self.conv_2(x)))
+        return self.fc(x.mean((2, 3)))

@@ -1,0 +1,99 @@
+"""Draw random arcs: printed one a line, or, as a stage, a table and one text file an arc."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import ValidationError
+
+from enas_core import tables
+from enas_core.arc import SAMPLERS, Arc
+from enas_core.cli import Parser, log, run_stage
+from enas_core.config import Experiment, RandomArcs, RandomArcsSettings, fingerprint, load_stage_settings
+
+LOOSE = ("sampler", "seed", "num_nodes")
+"""Options that take the place of `--config`."""
+
+
+class LooseOptions(RandomArcs):
+    """The options `LOOSE`, with the defaults and bounds of an experiment."""
+
+    num_nodes: Annotated[int, Experiment.model_fields["num_nodes"]]
+
+
+def draw_arcs(settings: RandomArcs, num_nodes: int, count: int) -> list[Arc]:
+    """Arcs 0..count-1; arc i uses seed + i."""
+    return [SAMPLERS[settings.sampler](settings.seed + i, num_nodes) for i in range(count)]
+
+
+def network_name(index: int) -> str:
+    """Name of the network that is trained with arc `index`."""
+    return f"random-{index:02}"
+
+
+def run(settings: RandomArcsSettings, count: int, out: Path, arcs_dir: Path) -> None:
+    """Write the table `out` and `arcs_dir/random-NN.txt`; a text file that is already right keeps its date."""
+    arcs = draw_arcs(settings.random_arcs, settings.num_nodes, count)
+    chosen = {"sampler": settings.random_arcs.sampler, "seed": settings.random_arcs.seed}
+    rows = [{"network": network_name(i), "index": i, "arc": str(arc), **chosen} for i, arc in enumerate(arcs)]
+    for row in rows:
+        path, text = arcs_dir / f"{row['network']}.txt", f"{row['arc']}\n"
+        if not path.is_file() or path.read_bytes() != text.encode():
+            tables.write_text(path, text)
+    tables.write_table(out, "random_arcs", rows, tables.provenance("cpu", fingerprint(settings)))
+    log.info("%d random arcs (%s, seed %d): %s", count, chosen["sampler"], chosen["seed"], out)
+
+
+def _run(options: argparse.Namespace) -> None:
+    loose = {name: getattr(options, name) for name in LOOSE if getattr(options, name) is not None}
+    outputs = options.out, options.arcs_dir
+    if options.config is None:
+        if any(outputs):
+            raise ValueError("--out and --arcs-dir need --config")
+        arcs = _loose_arcs(loose, 1 if options.count is None else options.count)
+        print("\n".join(map(str, arcs)))
+    elif loose:
+        raise ValueError(f"--{next(iter(loose)).replace('_', '-')}: --config says it already, give one of the two")
+    elif options.count is None or not all(outputs):
+        raise ValueError("--config needs --count, --out and --arcs-dir")
+    else:
+        run(load_stage_settings(options.config, RandomArcsSettings), options.count, *outputs)
+
+
+def _loose_arcs(loose: dict[str, Any], count: int) -> list[Arc]:
+    try:
+        settings = LooseOptions.model_validate(loose)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, message = str(first["loc"][0]).replace("_", "-"), first["msg"].replace("Input should be", "allowed is")
+        raise ValueError(f"--{name}: {first['input']}: {message}") from None
+    return draw_arcs(settings, settings.num_nodes, count)
+
+
+def whole_number(text: str) -> int:
+    """0, 1, 2, ..."""
+    if (value := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser("random_arcs", "Draw random arcs; arc i uses seed + i. Without --config they are printed.")
+    fields = LooseOptions.model_fields
+    samplers = get_args(fields["sampler"].annotation)
+    default = {name: f"(default: {fields[name].default})" for name in LOOSE}
+    parser.add_argument("--sampler", choices=samplers, help=f"how arcs are drawn {default['sampler']}")
+    parser.add_argument("--seed", type=int, help=f"seed of arc 0 {default['seed']}")
+    parser.add_argument("--num-nodes", type=int, help=f"nodes of a cell {default['num_nodes']}")
+    parser.add_argument("--count", type=whole_number, help="number of arcs (default when printing: 1)")
+    parser.add_argument("--config", type=Path, help="resolved settings (config/random_arcs.json) in place of these")
+    parser.add_argument("--out", type=Path, help="table to write, with --config")
+    parser.add_argument("--arcs-dir", type=Path, help="folder for one text file an arc, with --config")
+    return run_stage(parser, _run, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
