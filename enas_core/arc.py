@@ -77,7 +77,7 @@ class Arc:
         for position, word in enumerate(text.split()):
             if not word.isascii() or not word.isdigit():
                 raise ValueError(f"integer {position} of the arc: {word[:20]!r} is not an integer 0, 1, 2, ...")
-            integers.append(int(word[:9]))
+            integers.append(int(word.lstrip("0")[:9] or "0"))
         if num_nodes is not None and len(integers) != 8 * num_nodes:
             raise ValueError(f"an arc of {num_nodes} nodes has {8 * num_nodes} integers, got {len(integers)}")
         return cls.from_integers(integers)
@@ -122,7 +122,7 @@ def uniform_arc(seed: int, num_nodes: int = 5) -> Arc:
     for _ in CELLS:
         for i in range(num_nodes):
             for _ in range(2):
-                integers += [generator.integers(i + 2), generator.integers(len(OPS))]
+                integers += [int(generator.integers(i + 2)), int(generator.integers(len(OPS)))]
     return Arc.from_integers(integers)
 
 

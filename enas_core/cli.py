@@ -51,7 +51,7 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
     except ValueError as error:
         return _fail(" ".join(str(error).split()))
     except OSError as error:
-        return _fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        return _fail(f"{error.filename2 or error.filename or 'input/output'}: {error.strerror or error}")
     finally:
         for handler in list(log.handlers):
             log.removeHandler(handler)

@@ -487,6 +487,16 @@ def load_stage_settings(path: Path, model: type[S]) -> S:
         raise ValueError(_explain(str(path), model, error)) from None
 
 
+def from_options(model: type[S], values: dict[str, Any]) -> S:
+    """Settings from command-line options. Raises ValueError, one line that names the option, on a mistake."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option, message = str(first["loc"][0]).replace("_", "-"), first["msg"].replace("Input should be", "allowed is")
+        raise ValueError(f"--{option}: {first['input']}: {message}") from None
+
+
 # --- config.yaml --------------------------------------------------------------------------------
 
 

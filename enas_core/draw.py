@@ -6,9 +6,11 @@ columns passes them in a slot of its own, shared by all readers of the same id, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from enas_core.arc import OPS, Arc, Cell, loose_ids
 
@@ -21,33 +23,39 @@ COLOURS = {
 }
 """Of Okabe & Ito's colour-blind-safe palette; every operation is also named in words."""
 
-TITLES = ("Normal cell", "Reduction cell")
+TITLES = (("Normal cell", ""), ("Reduction cell", "operations on index 0 and 1 have stride 2"))
 INK, SOFT, LINE = "#1a1a1a", "#666666", "#555555"
+SMALL = f'font-size="11" fill="{SOFT}"'
 FONT = "font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\""
 
 OP_WIDTH, OP_HEIGHT, OP_SPACING = 116, 25, 33  # pixels, as all that follows
-NODE_WIDTH, NODE_HEIGHT, NODE_MIDDLE = 182, 98, 10  # the middle of the operations, below the node's own
-END_WIDTH, END_HEIGHT = 74, 50  # cell input or output
-PASS_HEIGHT, SPACING, GAP, MARGIN, TITLE_HEIGHT = 6, 18, 66, 24, 34
+NODE_WIDTH, NODE_HEIGHT, NODE_LEVEL = 184, 98, 10  # the middle of the operations is below the node's own
+END_WIDTH, END_HEIGHT, PORT_SPACING = 74, 50, 14  # cell input or output
+PASS_HEIGHT, SPACING, GAP, MARGIN, PADDING, TITLE_HEIGHT = 6, 18, 66, 24, 9, 34
 SWEEPS = 40
 
 
 @dataclass(eq=False)
 class Box:
-    """Something in a column: a cell input, a node, the output, or a line on its way past (`passing`)."""
+    """Something in a column; `pass` is a line on its way past. `y` is that of its middle."""
 
+    kind: Literal["input", "node", "pass", "output"]
     id: int
     column: int
     height: float
-    passing: bool = False
     y: float = 0.0
     inputs: list[Link] = field(default_factory=list)
     outputs: list[Link] = field(default_factory=list)
 
+    @property
+    def level(self) -> float:
+        """Where lines leave, and around which they arrive."""
+        return self.y + (NODE_LEVEL if self.kind == "node" else 0)
+
 
 @dataclass(eq=False)
 class Link:
-    """A line between neighbouring columns; `port` is where it ends, relative to the target's middle."""
+    """A line between neighbouring columns; `port` is where it ends, relative to the target's level."""
 
     source: Box
     target: Box
@@ -57,7 +65,7 @@ class Link:
     @property
     def weight(self) -> float:
         """How much it matters that the line is straight."""
-        return 4.0 if self.source.passing and self.target.passing else 1.0
+        return 4.0 if self.source.kind == self.target.kind == "pass" else 1.0
 
 
 def draw(arc: Arc) -> str:
@@ -74,11 +82,12 @@ def draw(arc: Arc) -> str:
         '<rect width="100%" height="100%" fill="#ffffff"/>',
     ]
     top = float(MARGIN)
-    for title, cell in zip(TITLES, cells, strict=True):
+    for (title, note), cell in zip(TITLES, cells, strict=True):
         parts.append(f'<g transform="translate({MARGIN} {top:.1f})">')
         parts.append(_text(0, 14, title, 'font-size="17" font-weight="bold"', anchor="start"))
+        parts.append(_text(140, 14, note, SMALL, anchor="start"))
         parts.append(f'<g transform="translate(0 {TITLE_HEIGHT})">')
-        parts += [*cell.lines(), *cell.boxes(), "</g></g>"]
+        parts += [*cell.svg(), "</g></g>"]
         top += TITLE_HEIGHT + cell.height + MARGIN
     return "\n".join([*parts, "</svg>", ""])
 
@@ -87,7 +96,6 @@ class _Layout:
     """Columns of a cell's boxes with their places."""
 
     def __init__(self, cell: Cell) -> None:
-        self.num_nodes = len(cell)
         self.columns: list[list[Box]] = []
         self.links: list[Link] = []
         self._build(cell)
@@ -112,8 +120,8 @@ class _Layout:
         loose, last = loose_ids(cell), 1 + max(depth)
         self.columns = [[] for _ in range(last + 1)]
         for i, column in enumerate(depth):
-            self._add(Box(i, column, END_HEIGHT if i < 2 else NODE_HEIGHT))
-        output = self._add(Box(len(depth), last, max(END_HEIGHT, 14 * len(loose) + 22)))
+            self._add(Box("input", i, column, END_HEIGHT) if i < 2 else Box("node", i, column, NODE_HEIGHT))
+        output = self._add(Box("output", len(depth), last, max(END_HEIGHT, PORT_SPACING * len(loose) + 22)))
         boxes = list(self._all())
         by_id = {box.id: box for box in boxes}
         for i, node in enumerate(cell):
@@ -129,11 +137,11 @@ class _Layout:
     def _connect(self, source: Box, target: Box, op: str | None) -> None:
         """Link the two, through a passing box in every column between them."""
         while source.column < target.column - 1:
-            known = [link.target for link in source.outputs if link.target.passing]
+            known = [link.target for link in source.outputs if link.target.kind == "pass"]
             if known:
                 source = known[0]
             else:
-                passing = self._add(Box(source.id, source.column + 1, PASS_HEIGHT, passing=True))
+                passing = self._add(Box("pass", source.id, source.column + 1, PASS_HEIGHT))
                 self._link(source, passing, None)
                 source = passing
         self._link(source, target, op)
@@ -152,23 +160,23 @@ class _Layout:
         for sweep in range(SWEEPS):
             forward = sweep % 2 == 0
             for column in self.columns[1:] if forward else self.columns[-2::-1]:
-                column.sort(key=lambda box: self._mean_rank(box, forward))  # noqa: B023
+                column.sort(key=functools.partial(self._mean_rank, forward=forward))
             self._swap_neighbours()
             if (crossings := self._crossings()) < fewest:
                 best, fewest = [list(column) for column in self.columns], crossings
         self.columns = best
         for box in self._all():
             box.inputs.sort(key=lambda link: self._rank(link.source))
-            middle = NODE_MIDDLE if 2 <= box.id < self.num_nodes + 2 and not box.passing else 0
-            spacing = OP_SPACING if middle else 14
+            spacing = OP_SPACING if box.kind == "node" else PORT_SPACING
             for i, link in enumerate(box.inputs):
-                link.port = middle + (i - (len(box.inputs) - 1) / 2) * spacing
+                link.port = (i - (len(box.inputs) - 1) / 2) * spacing
 
     def _rank(self, box: Box) -> int:
         return self.columns[box.column].index(box)
 
     def _mean_rank(self, box: Box, forward: bool) -> float:
-        ranks = [self._rank(link.source if forward else link.target) for link in (box.inputs if forward else box.outputs)]
+        others = [link.source for link in box.inputs] if forward else [link.target for link in box.outputs]
+        ranks = [self._rank(other) for other in others]
         return sum(ranks) / len(ranks) if ranks else self._rank(box)
 
     def _swap_neighbours(self) -> None:
@@ -195,7 +203,7 @@ class _Layout:
     def _place(self) -> None:
         for column in self.columns:
             _spread(column, [0.0] * len(column))
-        for sweep in range(SWEEPS):
+        for sweep in range(10 * SWEEPS):
             for column in self.columns if sweep % 2 else self.columns[::-1]:
                 _spread(column, [_wish(box) for box in column])
 
@@ -205,44 +213,23 @@ class _Layout:
     def _left(column: int) -> float:
         return 0.0 if column == 0 else END_WIDTH + GAP + (column - 1) * (NODE_WIDTH + GAP)
 
-    def _right(self, box: Box) -> float:
-        return self._left(box.column) + (END_WIDTH if box.column == 0 else NODE_WIDTH)
-
-    def lines(self) -> Iterator[str]:
-        """Links, and the passing boxes as straight lines."""
+    def svg(self) -> Iterator[str]:
+        """Boxes, and the lines between them."""
         for box in self._all():
-            if box.passing:
-                yield _path(f"M{self._left(box.column):.1f} {box.y:.1f}H{self._right(box):.1f}")
+            yield from _DRAWN[box.kind](box, self._left(box.column))
         for link in self.links:
-            x1, y1 = self._right(link.source), link.source.y
-            x2, y2 = self._left(link.target.column), link.target.y + link.port
-            if link.op is not None:
-                x2 += 8
-            bend = GAP * 0.55
-            yield _path(
-                f"M{x1:.1f} {y1:.1f}C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}",
-                head=not link.target.passing,
-            )
-
-    def boxes(self) -> Iterator[str]:
-        """Cell inputs, nodes and the output."""
-        for box in self._all():
-            x, y = self._left(box.column), box.y - box.height / 2
-            if box.passing:
-                continue
-            if box.id < 2:
-                yield _end(x, y, box.height, f"k−{2 - box.id}", f"input {box.id}")
-            elif box.id < self.num_nodes + 2:
-                yield from _node(x, y, box)
-            else:
-                yield _end(x, y, box.height, "k", "concat")
+            x1 = self._left(link.source.column) + (END_WIDTH if link.source.kind == "input" else NODE_WIDTH)
+            x2 = self._left(link.target.column) + (PADDING if link.op else 0)
+            y1, y2, bend = link.source.level, link.target.level + link.port, GAP * 0.55
+            curve = f"M{x1:.1f} {y1:.1f}C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
+            yield _path(curve, head=link.target.kind != "pass")
 
 
 def _wish(box: Box) -> float:
     """The height at which the box's lines would be straight."""
-    wishes = [(link.source.y - link.port, link.weight) for link in box.inputs]
-    wishes += [(link.target.y + link.port, link.weight) for link in box.outputs]
-    return sum(y * weight for y, weight in wishes) / sum(weight for _, weight in wishes)
+    wishes = [(link.source.level - link.port, link.weight) for link in box.inputs]
+    wishes += [(link.target.level + link.port, link.weight) for link in box.outputs]
+    return sum(y * weight for y, weight in wishes) / sum(weight for _, weight in wishes) - (box.level - box.y)
 
 
 def _spread(column: list[Box], wishes: list[float]) -> None:
@@ -277,36 +264,50 @@ def _rect(x: float, y: float, width: float, height: float, radius: float, style:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius}" {style}/>'
 
 
-def _end(x: float, y: float, height: float, index: str, caption: str) -> str:
-    middle, centre = y + height / 2, x + END_WIDTH / 2
-    name = f'c<tspan dy="4" font-size="11">{index}</tspan>'
-    return "\n".join(
-        [
-            _rect(x, y, END_WIDTH, height, 8, f'fill="#e8e8e8" stroke="{INK}" stroke-width="1.3"'),
-            _text(centre, middle - 2, name, 'font-size="17" font-style="italic"'),
-            _text(centre, middle + 17, caption, f'font-size="11" fill="{SOFT}"'),
-        ]
+def _pass(box: Box, x: float) -> Iterator[str]:
+    yield _path(f"M{x:.1f} {box.y:.1f}h{NODE_WIDTH}")
+
+
+def _input(box: Box, x: float) -> Iterator[str]:
+    return _end(box, x, f"k&#8722;{2 - box.id}", f"index {box.id}")
+
+
+def _output(box: Box, x: float) -> Iterator[str]:
+    return _end(box, x, "k", "concat")
+
+
+def _end(box: Box, x: float, subscript: str, caption: str) -> Iterator[str]:
+    """Input or output of the cell."""
+    style = f'fill="#e8e8e8" stroke="{INK}" stroke-width="1.3"'
+    yield _rect(x, box.y - box.height / 2, END_WIDTH, box.height, 8, style)
+    name = f'c<tspan dy="4" font-size="11">{subscript}</tspan>'
+    yield _text(x + END_WIDTH / 2, box.y - 2, name, 'font-size="17" font-style="italic"')
+    yield _text(x + END_WIDTH / 2, box.y + 17, caption, SMALL)
+
+
+def _node(box: Box, x: float) -> Iterator[str]:
+    top, right = box.y - NODE_HEIGHT / 2, x + NODE_WIDTH
+    yield _rect(x, top, NODE_WIDTH, NODE_HEIGHT, 8, f'fill="#fafafa" stroke="{SOFT}" stroke-width="1"')
+    yield _text(x + 10, top + 19, f"node {box.id - 2}", 'font-weight="bold"', anchor="start")
+    yield _text(right - 10, top + 19, f"index {box.id}", SMALL, anchor="end")
+    plus = right - 26
+    yield _path(f"M{plus:.1f} {box.level:.1f}H{right:.1f}")
+    for link in box.inputs:
+        yield from _op(link, x + PADDING, plus)
+    yield f'<circle cx="{plus:.1f}" cy="{box.level:.1f}" r="11" fill="#ffffff" stroke="{INK}" stroke-width="1.3"/>'
+    yield _path(f"M{plus - 6:.1f} {box.level:.1f}h12m-6 -6v12")
+
+
+def _op(link: Link, x: float, plus: float) -> Iterator[str]:
+    """One operation of a node, with the line from it to the node's sum at x = `plus`."""
+    assert link.op is not None
+    y, colour = link.target.level + link.port, COLOURS[link.op]
+    yield _path(f"M{x + OP_WIDTH:.1f} {y:.1f}L{plus:.1f} {link.target.level:.1f}")
+    style = f'fill="{colour}" fill-opacity="0.22" stroke="{colour}" stroke-width="2"'
+    yield _rect(x, y - OP_HEIGHT / 2, OP_WIDTH, OP_HEIGHT, 12, style)
+    yield _text(
+        x + OP_WIDTH / 2, y + 4.5, link.op.replace("_", " ").replace("3x3", "3&#215;3").replace("5x5", "5&#215;5")
     )
 
 
-def _node(x: float, y: float, box: Box) -> Iterator[str]:
-    yield _rect(x, y, NODE_WIDTH, NODE_HEIGHT, 8, f'fill="#fafafa" stroke="{SOFT}" stroke-width="1"')
-    yield _text(x + 10, y + 19, f"node {box.id - 2}", 'font-weight="bold"', anchor="start")
-    yield _text(x + NODE_WIDTH - 10, y + 19, f"input {box.id}", f'font-size="11" fill="{SOFT}"', anchor="end")
-    plus_x, plus_y = x + NODE_WIDTH - 22, box.y + NODE_MIDDLE
-    for link in box.inputs:
-        assert link.op is not None
-        middle, right = box.y + link.port, x + 8 + OP_WIDTH
-        yield _path(f"M{right:.1f} {middle:.1f}L{plus_x:.1f} {plus_y:.1f}")
-        colour = COLOURS[link.op]
-        style = f'fill="{colour}" fill-opacity="0.22" stroke="{colour}" stroke-width="2"'
-        yield _rect(x + 8, middle - OP_HEIGHT / 2, OP_WIDTH, OP_HEIGHT, 12, 'fill="#ffffff"')
-        yield _rect(x + 8, middle - OP_HEIGHT / 2, OP_WIDTH, OP_HEIGHT, 12, style)
-        yield _text(x + 8 + OP_WIDTH / 2, middle + 4.5, _words(link.op))
-    yield f'<circle cx="{plus_x:.1f}" cy="{plus_y:.1f}" r="11" fill="#ffffff" stroke="{INK}" stroke-width="1.3"/>'
-    yield _path(f"M{plus_x - 6:.1f} {plus_y:.1f}h12M{plus_x:.1f} {plus_y - 6:.1f}v12")
-
-
-def _words(op: str) -> str:
-    """`sep_conv_3x3` as `sep conv 3×3`."""
-    return op.replace("_", " ").replace("3x3", "3×3").replace("5x5", "5×5")
+_DRAWN = {"input": _input, "node": _node, "pass": _pass, "output": _output}

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Annotated, Any, get_args
-
-from pydantic import ValidationError
+from typing import Annotated, get_args
 
 from enas_core import tables
 from enas_core.arc import SAMPLERS, Arc
 from enas_core.cli import Parser, log, run_stage
-from enas_core.config import Experiment, RandomArcs, RandomArcsSettings, fingerprint, load_stage_settings
+from enas_core.config import Experiment, RandomArcs, RandomArcsSettings, fingerprint, from_options, load_stage_settings
 
 LOOSE = ("sampler", "seed", "num_nodes")
 """Options that take the place of `--config`."""
@@ -53,24 +51,15 @@ def _run(options: argparse.Namespace) -> None:
     if options.config is None:
         if any(outputs):
             raise ValueError("--out and --arcs-dir need --config")
-        arcs = _loose_arcs(loose, 1 if options.count is None else options.count)
-        print("\n".join(map(str, arcs)))
+        settings = from_options(LooseOptions, loose)
+        for arc in draw_arcs(settings, settings.num_nodes, 1 if options.count is None else options.count):
+            print(arc)
     elif loose:
         raise ValueError(f"--{next(iter(loose)).replace('_', '-')}: --config says it already, give one of the two")
     elif options.count is None or not all(outputs):
         raise ValueError("--config needs --count, --out and --arcs-dir")
     else:
         run(load_stage_settings(options.config, RandomArcsSettings), options.count, *outputs)
-
-
-def _loose_arcs(loose: dict[str, Any], count: int) -> list[Arc]:
-    try:
-        settings = LooseOptions.model_validate(loose)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name, message = str(first["loc"][0]).replace("_", "-"), first["msg"].replace("Input should be", "allowed is")
-        raise ValueError(f"--{name}: {first['input']}: {message}") from None
-    return draw_arcs(settings, settings.num_nodes, count)
 
 
 def whole_number(text: str) -> int:
