@@ -203,7 +203,7 @@ class _Layout:
     def _place(self) -> None:
         for column in self.columns:
             _spread(column, [0.0] * len(column))
-        for sweep in range(10 * SWEEPS):
+        for sweep in range(SWEEPS):
             for column in self.columns if sweep % 2 else self.columns[::-1]:
                 _spread(column, [_wish(box) for box in column])
 

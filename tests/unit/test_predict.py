@@ -1,0 +1,206 @@
+"""predict: image files in, classes and probabilities out."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from enas_core import predict
+from enas_core.arc import uniform_arc
+from enas_core.network import Network, save
+
+CLASSES = ["cat", "dog", "aquarium fish"]
+SIZE = 8
+
+
+@pytest.fixture
+def network_file(tmp_path):
+    """Writes a small network with random weights for grey (1) or colour (3) images; returns its path."""
+
+    def write(channels):
+        torch.manual_seed(1)
+        network = Network(
+            uniform_arc(1, 2),
+            num_layers=1,
+            num_filters=4,
+            image_size=SIZE,
+            in_channels=channels,
+            num_classes=len(CLASSES),
+            aux_head=False,
+        )
+        with torch.no_grad():
+            network.fc.weight.mul_(20)  # far from equal probabilities
+        facts = {"classes": CLASSES, "experiment": "tiny", "test_accuracy": 0.5}
+        facts |= {"mean": [0.4, 0.5, 0.6][:channels], "std": [0.2, 0.3, 0.25][:channels]}
+        path = tmp_path / f"net{channels}.pt"
+        save(path, network, facts)
+        return path, network.eval()
+
+    return write
+
+
+def expected(network, pixels):
+    """Probabilities for uint8 pixels [size, size, channels], worked out in float64."""
+    channels = pixels.shape[2]
+    mean, std = np.array([0.4, 0.5, 0.6])[:channels], np.array([0.2, 0.3, 0.25])[:channels]
+    images = torch.from_numpy((pixels / 255 - mean) / std).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        return network.double()(images).softmax(1)[0].tolist()
+
+
+def pixels(seed, *shape):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def parsed(line):
+    """File, {class: probability}, note of a line of output."""
+    name, found, note = re.fullmatch(r"(.+?): (.+?)(?: \((.+)\))?", line).groups()
+    return name, {k: float(v) for k, v in (pair.rsplit(" ", 1) for pair in found.split(", "))}, note
+
+
+def run(capsys, *arguments):
+    """Exit code, lines of output, errors."""
+    code = predict.main([*map(str, arguments), "--device", "cpu"])
+    captured = capsys.readouterr()
+    return code, captured.out.splitlines(), captured.err
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_probabilities_of_images_that_fit(network_file, tmp_path, capsys, channels):
+    path, network = network_file(channels)
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    images = [pixels(i, SIZE, SIZE, channels) for i in range(3)]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image[:, :, 0] if channels == 1 else image).save(file)
+    code, lines, _ = run(capsys, path, *files, "--top", "3")
+    assert code == 0
+    for file, image, line in zip(files, images, lines, strict=True):
+        name, found, note = parsed(line)
+        assert (name, note) == (str(file), None)
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+        assert [found[name] for name in CLASSES] == pytest.approx(expected(network, image), abs=1e-4)
+
+
+def test_one_class_is_the_default(network_file, tmp_path, capsys):
+    path, network = network_file(3)
+    image = pixels(1, SIZE, SIZE, 3)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    _, lines, _ = run(capsys, path, tmp_path / "a.png")
+    probabilities = expected(network, image)
+    best = int(np.argmax(probabilities))
+    assert lines == [f"{tmp_path / 'a.png'}: {CLASSES[best]} {probabilities[best]:.4f}"]
+
+
+def test_more_images_than_a_batch(network_file, tmp_path, capsys, monkeypatch):
+    path, _ = network_file(1)
+    files = [tmp_path / f"{i}.png" for i in range(5)]
+    for i, file in enumerate(files):
+        Image.fromarray(pixels(i, SIZE, SIZE)).save(file)
+    together = run(capsys, path, *files)
+    monkeypatch.setattr(predict, "BATCH", 2)
+    assert run(capsys, path, *files) == together
+    assert len(together[1]) == 5
+
+
+def test_says_what_it_changed(network_file, tmp_path, capsys):
+    path, _ = network_file(3)
+    file = tmp_path / "wide.png"
+    Image.fromarray(pixels(0, 20, 30)).save(file)
+    _, lines, _ = run(capsys, path, file)
+    assert parsed(lines[0])[2] == "converted from L to RGB, resized from 30x20 to 8x8"
+
+
+def read(path, channels=3):
+    return predict.read_image(path, SIZE, channels)
+
+
+def test_transparent_parts_are_white(tmp_path):
+    image = pixels(0, SIZE, SIZE, 4)
+    image[:, :4, 3], image[:, 4:, 3] = 0, 255
+    Image.fromarray(image).save(tmp_path / "a.png")
+    found = read(tmp_path / "a.png")
+    assert found.changes == ["converted from RGBA to RGB, transparency on white"]
+    assert (found.pixels[:, :4] == 255).all()
+    assert (found.pixels[:, 4:] == image[:, 4:, :3]).all()
+
+
+def test_transparent_colour_of_a_palette_is_white(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]] * 2, np.uint8)).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.save(tmp_path / "a.png", transparency=0)
+    found = predict.read_image(tmp_path / "a.png", 2, 3)
+    assert found.pixels[0].tolist() == [[255, 255, 255], [40, 50, 60]]
+
+
+def test_colour_to_grey(tmp_path):
+    image = pixels(0, SIZE, SIZE, 3)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    found = read(tmp_path / "a.png", channels=1)
+    assert found.changes == ["converted from RGB to L"]
+    luma = image @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(found.pixels[:, :, 0] - luma).max() <= 1
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    image = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    Image.fromarray(image).save(tmp_path / "a.png")
+    assert (read(tmp_path / "a.png", channels=1).pixels[:, :, 0] == image // 256).all()
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    image = Image.fromarray(pixels(0, SIZE, SIZE))
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be turned 90 degrees clockwise
+    image.save(tmp_path / "a.png", exif=exif)
+    assert (read(tmp_path / "a.png", 1).pixels[:, :, 0] == np.rot90(np.asarray(image), -1)).all()
+
+
+def test_shrinking_averages(tmp_path):
+    board = np.kron(np.indices((32, 32)).sum(0) % 2, np.ones((4, 4))).astype(np.uint8) * 255
+    Image.fromarray(board).save(tmp_path / "a.png")
+    assert np.abs(read(tmp_path / "a.png", 1).pixels.astype(int) - 127).max() < 40
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """Files that are no readable images, by name."""
+    Image.fromarray(pixels(0, 50, 50, 3)).save(tmp_path / "good.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "good.png").read_bytes()[:2000])
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tiff")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.png", "no such file"),
+        ("cut.png", "not a readable image: "),
+        ("text.png", "not a readable image: "),
+        ("empty.jpg", "not a readable image: "),
+        (".", "not a readable image: "),
+        ("float.tiff", "an image of floating-point numbers"),
+    ],
+)
+def test_an_unreadable_image_is_one_line_and_nothing_is_printed(bad, network_file, capsys, name, message):
+    path, _ = network_file(3)
+    code, lines, error = run(capsys, path, bad / "good.png", bad / name)
+    assert (code, lines) == (2, [])
+    assert error.startswith(f"error: {bad / name}: {message}")
+    assert error.count("\n") == 1
+
+
+def test_other_mistakes(bad, network_file, capsys):
+    path, _ = network_file(3)
+    good = bad / "good.png"
+    for top in (0, 4):
+        assert run(capsys, path, good, "--top", top) == (2, [], f"error: --top: {top} is out of range 1..3\n")
+    code, lines, error = run(capsys, good, good)
+    assert (code, lines, error.count("\n")) == (2, [], 1)
+    assert error.startswith(f"error: {good}: not a network file")
+    code, lines, error = run(capsys, bad / "no.pt", good)
+    assert (code, lines, error.count("\n")) == (2, [], 1)
+    assert error.startswith(f"error: {bad / 'no.pt'}: ")

@@ -1,0 +1,154 @@
+"""random_arcs, as a tool and as a stage."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from enas_core import config, random_arcs, tables
+from enas_core.arc import SAMPLERS, Arc, reference_arc, uniform_arc
+
+SEED_0 = "1 4 0 0 1 3 0 3 1 3 0 1 1 3 0 2 1 1 0 0 1 4 0 0 1 0 0 4 1 2 0 1 1 0 0 1 1 1 0 4"
+
+
+def stage_settings(sampler="uniform", seed=5, num_nodes=5):
+    return config.RandomArcsSettings(
+        experiment="tiny", num_nodes=num_nodes, random_arcs=config.RandomArcs(sampler=sampler, seed=seed)
+    )
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Runs the stage in tmp_path; returns exit code, rows and texts by file name."""
+
+    def run(count, settings=None):
+        path = tmp_path / "random_arcs.json"
+        path.write_text(config.to_json(settings or stage_settings()))
+        out, folder = tmp_path / "random_arcs.parquet", tmp_path / "arcs"
+        code = random_arcs.main(
+            ["--config", str(path), "--count", str(count), "--out", str(out), "--arcs-dir", str(folder)]
+        )
+        rows = tables.read_table(out, "random_arcs") if out.exists() else None
+        return code, rows, {file.name: file.read_text() for file in sorted(folder.glob("*"))}
+
+    return run
+
+
+def test_prints_the_reference_arc(capsys):
+    assert random_arcs.main(["--sampler", "reference", "--seed", "0", "--count", "1"]) == 0
+    assert capsys.readouterr().out == f"{SEED_0}\n"
+
+
+def test_prints_with_the_settings_defaults(capsys):
+    assert random_arcs.main([]) == 0
+    defaults = config.RandomArcs()
+    assert capsys.readouterr().out == f"{SAMPLERS[defaults.sampler](defaults.seed, 5)}\n"
+
+
+def test_prints_one_a_line(capsys):
+    assert random_arcs.main(["--seed", "7", "--num-nodes", "3", "--count", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [str(uniform_arc(seed, 3)) for seed in (7, 8, 9, 10)]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_arc_i_of_a_seed_is_arc_0_of_seed_plus_i(sampler):
+    arcs = random_arcs.draw_arcs(config.RandomArcs(sampler=sampler, seed=3), 5, 6)
+    singles = [random_arcs.draw_arcs(config.RandomArcs(sampler=sampler, seed=3 + i), 5, 1)[0] for i in range(6)]
+    assert arcs == singles
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num-nodes", "17"], "--num-nodes: 17: allowed is less than or equal to 16"),
+        (["--num-nodes", "0"], "--num-nodes: 0: allowed is greater than or equal to 1"),
+        (["--seed", "-1"], "--seed: -1: allowed is greater than or equal to 0"),
+        (["--sampler", "reference", "--num-nodes", "4"], "the reference sampler makes arcs of 5 nodes, not 4"),
+        (["--out", "x.parquet"], "--out and --arcs-dir need --config"),
+        (["--config", "x.json", "--count", "2"], "--config needs --count, --out and --arcs-dir"),
+        (
+            ["--config", "x.json", "--num-nodes", "5"],
+            "--num-nodes: --config says it already, give one of the two",
+        ),
+        (["--config", "x.json", "--count", "1", "--out", "x", "--arcs-dir", "y"], "x.json: No such file or directory"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert random_arcs.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"error: {message}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_negative_count(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        random_arcs.main(["--count", "-1"])
+    assert "argument --count: -1 is negative" in capsys.readouterr().err
+
+
+def test_table_and_text_files(stage):
+    code, rows, texts = stage(3)
+    arcs = [str(uniform_arc(seed)) for seed in (5, 6, 7)]
+    assert code == 0
+    assert rows == [
+        {"network": f"random-0{i}", "sampler": "uniform", "seed": 5, "index": i, "arc": arc}
+        for i, arc in enumerate(arcs)
+    ]
+    assert texts == {f"random-0{i}.txt": f"{arc}\n" for i, arc in enumerate(arcs)}
+
+
+def test_reference_sampler_and_num_nodes_as_a_stage(stage):
+    assert stage(1, stage_settings("reference", 0))[1][0]["arc"] == str(reference_arc(0))
+    assert Arc.parse(stage(1, stage_settings(num_nodes=2))[1][0]["arc"]).num_nodes == 2
+
+
+def test_no_arcs_make_an_empty_table(stage):
+    assert stage(0) == (0, [], {})
+
+
+def test_more_arcs_leave_the_first_ones_alone(stage, tmp_path):
+    _, first, _ = stage(2)
+    files = [tmp_path / "arcs" / f"random-0{i}.txt" for i in range(2)]
+    for file in files:
+        os.utime(file, ns=(10**18, 10**18))
+    _, more, texts = stage(4)
+    assert more[:2] == first
+    assert len(texts) == 4
+    assert [file.stat().st_mtime_ns for file in files] == [10**18] * 2
+
+
+def test_a_wrong_text_file_is_written_anew(stage, tmp_path):
+    _, _, right = stage(2)
+    (tmp_path / "arcs" / "random-01.txt").write_bytes(b"\xff\xfe")
+    assert stage(2)[2] == right
+
+
+def test_names_are_as_wide_as_needed():
+    assert [random_arcs.network_name(i) for i in (0, 9, 10, 99, 100)] == [
+        f"random-{text}" for text in ("00", "09", "10", "99", "100")
+    ]
+
+
+def test_provenance_names_the_settings(stage, tmp_path):
+    stage(1)
+    made_by = tables.read_provenance(tmp_path / "random_arcs.parquet")
+    assert made_by["device"] == "cpu"
+    assert made_by["config_fingerprint"] == config.fingerprint(stage_settings())
+
+
+def test_a_mistake_in_the_settings_writes_nothing(stage, tmp_path, capsys):
+    code, rows, texts = stage(2, stage_settings("reference", num_nodes=4))
+    assert (code, rows, texts) == (2, None, {})
+    assert capsys.readouterr().err == "error: the reference sampler makes arcs of 5 nodes, not 4\n"
+    assert not (tmp_path / "arcs").exists()
+
+
+def test_starts_without_the_heavy_libraries():
+    heavy = ["torch", "torchvision", "sklearn", "scipy", "matplotlib", "pandas"]
+    program = "import json, sys, enas_core.random_arcs; print(json.dumps(list(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(heavy) & set(json.loads(result.stdout))
