@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +114,18 @@ def loose_ids(cell: Cell) -> list[int]:
     """Ids (0, 1 = cell inputs, 2.. = nodes) that no node reads, increasing: they form the output."""
     used = {index for node in cell for index in (node.index_1, node.index_2)}
     return [i for i in range(len(cell) + 2) if i not in used]
+
+
+def read_arc(path: Path, num_nodes: int | None = None) -> Arc:
+    """The arc in a text file. Raises ValueError, naming the file, when it holds none."""
+    try:
+        return Arc.parse(path.read_text(), num_nodes)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def uniform_arc(seed: int, num_nodes: int = 5) -> Arc:

@@ -7,9 +7,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from tqdm import tqdm
+
+from enas_core.config import Workflow
 
 log = logging.getLogger("enas_core")
 
@@ -33,10 +35,25 @@ class Parser(argparse.ArgumentParser):
         """`--data`."""
         self.add_argument("--data", type=Path, required=True, help="folder that prepare_data has written")
 
+    def add_state(self) -> None:
+        """`--state-dir`, `--save-every`."""
+        self.add_argument("--state-dir", type=Path, required=True, help="where the state to resume from is kept")
+        self.add_argument(
+            "--save-every",
+            type=float,
+            metavar="MINUTES",
+            default=Workflow.model_fields["save_every"].default,
+            help="time between two saves of the state, besides the one after each epoch (default: %(default)s)",
+        )
+
     def add_device(self) -> None:
         """`--device`."""
+        device = Workflow.model_fields["device"]
         self.add_argument(
-            "--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute (default: %(default)s)"
+            "--device",
+            choices=get_args(device.annotation),
+            default=device.default,
+            help="where to compute (default: %(default)s)",
         )
 
 

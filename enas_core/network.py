@@ -129,7 +129,7 @@ class Network(nn.Module):
         bn_zero_debias: bool = False,
     ) -> None:
         super().__init__()
-        self.arc, self.bn_zero_debias = arc, bn_zero_debias
+        self.arc, self.num_nodes, self.bn_zero_debias = arc, arc.num_nodes, bn_zero_debias
         self.settings = {
             "num_layers": num_layers,
             "num_filters": num_filters,
@@ -223,23 +223,24 @@ def save(path: Path, network: Network, facts: dict[str, Any]) -> None:
         torch.save(content, temporary)
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """Content of a file written by `save`. Raises ValueError, one line, when it is not one."""
+def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
+    """Content of a `torch.save` file, which cannot execute code. Raises ValueError, one line, when it is not a
+    file of `what` in this format."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except Exception as error:
-        raise ValueError(f"{path}: not a network file: {' '.join(str(error).split())[:150]}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # whatever torch finds wrong with the bytes
+        raise ValueError(f"{path}: not a {what} file: {' '.join(str(error).split())[:150]}") from None
     found = content.get("format") if isinstance(content, dict) else None
-    if found != FILE_FORMAT:
-        raise ValueError(f"{path}: network file of format {found!r}, this version reads format {FILE_FORMAT}")
+    if found != file_format:
+        raise ValueError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
     return content
 
 
 def load(path: str | Path) -> Network:
     """A trained network in evaluation mode. Raises ValueError, one line, when `path` holds none."""
-    content = read_file(Path(path))
+    content = read_torch_file(Path(path), "network", FILE_FORMAT)
     try:
         network = Network(Arc.parse(content["arc"]), **content["network"])
         network.load_state_dict(content["state_dict"])

@@ -37,6 +37,12 @@ def drop_path_keep_prob(final: float, layer: int, total_layers: int, strength: f
     return 1.0 - strength * (layer + 1) / total_layers * (1.0 - final)
 
 
+def drop_path_keep_probs(training: Training, step: int, total_steps: int) -> list[float]:
+    """Keep probability of each layer at global step `step` of `total_steps`."""
+    layers, strength = training.num_layers + 2, drop_path_strength(step, total_steps)
+    return [drop_path_keep_prob(training.drop_path_keep_prob, i, layers, strength) for i in range(layers)]
+
+
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """One pass, the last partial batch included."""
     return math.ceil(images / batch_size)

@@ -7,14 +7,19 @@ batch statistics (Pham et al. 2018, section 2.3; `_enas_layer` and `_enas_cell` 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core import arc as arcs
 from enas_core.arc import OPS, Arc
-from enas_core.network import Shape, States, calibration, reduction_layers
+from enas_core.network import Shape, States, calibration, read_torch_file, reduction_layers
 from enas_core.ops import AuxHead, BatchNorm, BlockConv, FactorizedReduction, build_op, conv
+from enas_core.tables import atomic_path
+
+FILE_FORMAT = 1
 
 
 class SharedCell(nn.Module):
@@ -123,3 +128,25 @@ class Supernet(nn.Module):
             count += sum(p.numel() for op in used for p in op.parameters())
             count += sum(cell.final_conv.blocks[i].numel() for i in arcs.loose_ids(nodes))
         return count
+
+
+def save(path: Path, supernet: Supernet, controller: dict[str, Tensor]) -> None:
+    """Write the shared weights and the controller's state atomically."""
+    content = {
+        "format": FILE_FORMAT,
+        "supernet": {name: value.cpu() for name, value in supernet.state_dict().items()},
+        "controller": controller,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_into(path: Path, supernet: Supernet) -> dict[str, Tensor]:
+    """Read shared weights into `supernet`; returns the controller's state. Raises ValueError, one line, when
+    `path` does not hold them."""
+    content = read_torch_file(path, "supernet", FILE_FORMAT)
+    try:
+        supernet.load_state_dict(content["supernet"])
+        return content["controller"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path}: not of this supernet: {' '.join(str(error).split())[:150]}") from None

@@ -66,9 +66,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:
@@ -128,6 +138,14 @@ def read_provenance(path: Path) -> dict[str, str]:
     """What `provenance` recorded in a table; empty when nothing did."""
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(b"provenance", b"{}"))
+
+
+def table_identity(path: Path) -> str | None:
+    """The run that a table is of, as its stage recorded it; None when there is no such table."""
+    try:
+        return read_provenance(path).get("run")
+    except (OSError, pa.ArrowException, ValueError):
+        return None
 
 
 def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:

@@ -1,0 +1,148 @@
+"""Augment: train one arc from scratch in the deeper, wider stand-alone network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from enas_core import cli, schedule
+from enas_core.arc import Arc, read_arc
+from enas_core.checkpoint import Saver, StateDirectory, resume, run_fingerprint
+from enas_core.config import AugmentSettings, fingerprint, load_stage_settings, to_json
+from enas_core.data import Dataset, load, plan_epoch, training_batch
+from enas_core.engine import TrainingRun, describe_device, evaluate_network, factors, pick_device
+from enas_core.network import Network, save
+from enas_core.ops import initialise
+from enas_core.tables import provenance, table_identity, write_table
+
+
+class AugmentRun(TrainingRun):
+    """One training of one arc."""
+
+    def __init__(
+        self, settings: AugmentSettings, data: Dataset, arc: Arc, network: str, seed: int, device: torch.device
+    ) -> None:
+        self.settings, self.augment, self.data = settings, settings.augment, data
+        self.network_name, self.name = network, f"{network} seed {seed}"
+        self.network: Network = Network(
+            arc,
+            num_layers=self.augment.num_layers,
+            num_filters=self.augment.num_filters,
+            image_size=data.image_size,
+            in_channels=data.in_channels,
+            num_classes=data.num_classes,
+            aux_head=self.augment.aux_head,
+            bn_zero_debias=self.augment.bn_zero_debias,
+        )
+        generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
+        initialise(self.network, self.augment.init_fan_in, generator)
+        super().__init__(self.network.to(device), self.augment, len(data.train), seed)
+
+    def arc_of(self, step: int) -> Arc:
+        """The same at every step."""
+        return self.network.arc
+
+    def train(self, saver: Saver) -> None:
+        """All epochs that are left."""
+        self.tick()
+        while self.epoch < self.augment.num_epochs:
+            self.train_epoch(saver)
+            self.evaluate_epoch()
+            saver.save()
+
+    def train_epoch(self, saver: Saver) -> None:
+        """One pass over the training images."""
+        augmentation, batch, augment = self.settings.augmentation, self.augment.batch_size, self.augment
+        plan = plan_epoch(self.data.train, augmentation, self.seed, self.epoch)
+        steps = range(self.step, self.steps)
+        for step in cli.progress(steps, f"{self.name} epoch {self.epoch}", self.steps, self.step):
+            images, labels = training_batch(self.data.train, plan, augmentation, step * batch, (step + 1) * batch)
+            drop_path, dropout = factors(
+                self.network,
+                len(labels),
+                schedule.stream_seed(self.seed, "noise", self.epoch, step),
+                augment.keep_prob,
+                self.drop_path_keep_probs(step) if augment.drop_path_keep_prob < 1 else None,
+            )
+            self.descend(step, self.network(images, drop_path, dropout), labels)
+            self.advance(saver)
+        self.check()
+
+    def evaluate_epoch(self) -> None:
+        """Test the network and write the epoch's row."""
+        loss, accuracy = self.epoch_means()
+        train_seconds = self.seconds
+        test_loss, test_accuracy = evaluate_network(self.network, self.data.test, self.augment.batch_size)
+        self.tick()
+        row = {
+            "experiment": self.settings.experiment,
+            "dataset": self.settings.dataset,
+            "network": self.network_name,
+            "arc": str(self.network.arc),
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "learning_rate": schedule.learning_rate(self.augment, self.epoch, 1),
+            "drop_path_keep_prob": self.drop_path_keep_probs(self.steps - 1)[-1],
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "images_per_second": self.images / train_seconds,
+            "seconds": self.seconds,
+        }
+        self.finish_epoch(row, "test_accuracy")
+
+
+def stage(options: argparse.Namespace) -> None:
+    """The stage, from its options."""
+    settings = load_stage_settings(options.config, AugmentSettings)
+    arc = read_arc(options.arc_file, settings.num_nodes)
+    device = pick_device(options.device, settings.cpu_threads)
+    data = load(options.data, device)
+    identity = run_fingerprint(
+        "augment", to_json(settings), data.fingerprint, str(arc), options.network, str(options.seed)
+    )
+    made_by = provenance(describe_device(device), fingerprint(settings)) | {"run": identity}
+    table, weights = options.out_dir / "epochs.parquet", options.out_dir / "model.pt"
+
+    def emit(run: AugmentRun) -> None:
+        facts = {
+            "experiment": settings.experiment,
+            "dataset": settings.dataset,
+            "classes": data.manifest["classes"],
+            "mean": data.manifest["mean"],
+            "std": data.manifest["std"],
+            "test_accuracy": run.rows[-1]["test_accuracy"],
+            "provenance": made_by,
+        }
+        save(weights, run.network, facts)
+        write_table(table, "augment_epochs", run.rows, made_by)
+
+    resume(
+        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device),
+        StateDirectory(options.state_dir, identity),
+        options.save_every,
+        complete=weights.exists() and table_identity(table) == identity,
+        emit=emit,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = cli.Parser("augment", "Train one arc from scratch; resumes what was interrupted.")
+    parser.add_settings("augment")
+    parser.add_data()
+    parser.add_argument("--arc-file", type=Path, required=True, help="text file with the arc in its integer form")
+    parser.add_argument("--network", required=True, help="name of the network in the tables")
+    parser.add_argument("--seed", type=int, required=True, help="seed of everything random in the training")
+    parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and model.pt")
+    parser.add_state()
+    parser.add_device()
+    return cli.run_stage(parser, stage, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

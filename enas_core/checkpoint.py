@@ -1,0 +1,200 @@
+"""Training state on disk: saved whole or not at all, verified when read, and never taken for another run's.
+
+A state directory holds `current.state`, `previous.state` and `lock`. A state file is one line of JSON
+(format, fingerprint, sha256 of the rest, whether the run had finished) followed by `torch.save` data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from enas_core.cli import log
+from enas_core.tables import atomic_path
+
+STATE_FORMAT = 1
+
+
+def run_fingerprint(*parts: str) -> str:
+    """Identifies a run: the settings, data, arc and seed that its result depends on, and the format."""
+    return hashlib.sha256(json.dumps([STATE_FORMAT, *parts]).encode()).hexdigest()
+
+
+class StateError(ValueError):
+    """A state file that cannot be used; the text says why."""
+
+
+class StateDirectory:
+    """The saved states of one run. Use as a context manager: it holds the directory's lock, which the
+    system releases when the process dies. Raises ValueError when another process has it."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder, self.fingerprint = folder, fingerprint
+        self.current, self.previous = folder / "current.state", folder / "previous.state"
+
+    def __enter__(self) -> StateDirectory:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise ValueError(
+                f"{self.folder}: in use by another process ({owner}); wait until it has ended, or end it"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        self._lock.flush()
+        for leftover in self.folder.glob(".*.state.*"):  # of a process killed while saving
+            leftover.unlink()
+        return self
+
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._lock.close()
+
+    def load(self) -> tuple[dict[str, Any], bool] | None:
+        """The newest usable state and whether its run had finished; None to start from the beginning. Logs
+        what was found and why it is or is not used."""
+        for path in (self.current, self.previous):
+            try:
+                state, finished = self._read(path)
+            except FileNotFoundError:
+                continue
+            except StateError as error:
+                log.info("state %s: not used: %s", path, error)
+                continue
+            log.info("state %s: used, of a run that %s", path, "had finished" if finished else "was interrupted")
+            return state, finished
+        log.info("state %s: none to resume, starting from the beginning", self.folder)
+        return None
+
+    def _read(self, path: Path) -> tuple[dict[str, Any], bool]:
+        header, _, payload = path.read_bytes().partition(b"\n")
+        try:
+            facts = json.loads(header)
+            found = facts["format"], facts["fingerprint"]
+            finished, checksum = facts["finished"], facts["sha256"]
+        except (ValueError, KeyError, TypeError):
+            raise StateError("not a state file, or a truncated one") from None
+        if found != (STATE_FORMAT, self.fingerprint):
+            raise StateError("saved under other settings, data, arc, seed or state format")
+        if hashlib.sha256(payload).hexdigest() != checksum:
+            raise StateError("truncated or corrupt (its checksum does not match)")
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True), bool(finished)
+
+    def save(self, state: dict[str, Any], finished: bool = False) -> None:
+        """Make `state` the current one; the one before is kept until the next save is whole."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        payload = buffer.getbuffer()
+        facts = {
+            "format": STATE_FORMAT,
+            "fingerprint": self.fingerprint,
+            "finished": finished,
+            "sha256": hashlib.sha256(payload).hexdigest(),
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.current) as temporary:
+            with temporary.open("wb") as file:
+                file.write(json.dumps(facts).encode() + b"\n")
+                file.write(payload)
+            if self.current.exists():
+                self.current.replace(self.previous)
+        if finished:
+            self.previous.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove the states, when the run's outputs are complete."""
+        self.current.unlink(missing_ok=True)
+        self.previous.unlink(missing_ok=True)
+
+
+class Interrupted(SystemExit):
+    """Raised after the state was saved on a signal; its code is 128 + the signal's number."""
+
+
+class Saver:
+    """Saves when it is time to, and on SIGTERM or SIGINT (then it raises Interrupted). Use as a context
+    manager around the training loop, and call `step` after every step."""
+
+    def __init__(self, directory: StateDirectory, minutes: float, state: Callable[[], dict[str, Any]]) -> None:
+        self.directory, self.seconds, self.state = directory, 60 * minutes, state
+        self.signal: int | None = None
+        self.saved_at = time.monotonic()
+
+    def __enter__(self) -> Saver:
+        self._handlers = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+    def step(self) -> None:
+        """Save if it is due. Cheap otherwise."""
+        if self.signal is None and time.monotonic() - self.saved_at < self.seconds:
+            return
+        self.save()
+
+    def save(self) -> None:
+        """Save now."""
+        self.directory.save(self.state())
+        self.saved_at = time.monotonic()
+        if self.signal is not None:
+            name = signal.Signals(self.signal).name
+            log.info("%s: state saved in %s; the same command resumes it", name, self.directory.folder)
+            raise Interrupted(128 + self.signal)
+
+
+class Resumable(Protocol):
+    """A training run whose state can be saved at any step."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def train(self, saver: Saver) -> None: ...
+
+
+R = TypeVar("R", bound=Resumable)
+
+
+def resume(
+    create: Callable[[], R],
+    states: StateDirectory,
+    save_every: float,
+    complete: bool,
+    emit: Callable[[R], None],
+) -> None:
+    """Finish a run, from its saved state where there is one, and emit its outputs.
+
+    The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
+    orphaned process finished after its outputs were deleted is emitted again, not repeated."""
+    with states:
+        if complete:
+            log.info("outputs are complete, nothing to do (delete them and %s to start again)", states.folder)
+            return states.clear()
+        found, run = states.load(), create()
+        if found is not None:
+            run.load_state_dict(found[0])
+        if found is None or not found[1]:
+            with Saver(states, save_every, run.state_dict) as saver:
+                run.train(saver)
+                states.save(run.state_dict(), finished=True)
+        emit(run)

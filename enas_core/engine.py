@@ -1,0 +1,294 @@
+"""What search and augment share: device, optimiser, one training step, evaluation."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enas_core import schedule
+from enas_core.arc import Arc
+from enas_core.checkpoint import Saver
+from enas_core.cli import log, time_left
+from enas_core.config import SearchSettings, Training
+from enas_core.data import Dataset, Split, equal_batches, plain_batch
+from enas_core.network import Network
+from enas_core.supernet import Supernet
+
+ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
+CHECK_EVERY = 50  # steps between looks for divergence, each of which waits for the device
+
+
+def pick_device(name: str, cpu_threads: int) -> torch.device:
+    """`auto`, `cpu` or `cuda`, made ready. Raises ValueError for a CUDA device that is not there."""
+    torch.set_num_threads(cpu_threads)
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: no CUDA device is there; allowed here: auto, cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def describe_device(device: torch.device) -> str:
+    """For provenance, e.g. `cpu (2 threads)` or `cuda (NVIDIA H100)`."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def build_supernet(settings: SearchSettings, data: Dataset) -> Supernet:
+    """The supernet of these settings, its weights not initialised."""
+    search = settings.search
+    return Supernet(
+        num_nodes=settings.num_nodes,
+        num_layers=search.num_layers,
+        num_filters=search.num_filters,
+        image_size=data.image_size,
+        in_channels=data.in_channels,
+        num_classes=data.num_classes,
+        aux_head=search.aux_head,
+        reduction_inputs=search.reduction_inputs,
+    )
+
+
+def trained_parameters(network: Network | Supernet, training: Training) -> list[nn.Parameter]:
+    """The parameters that the optimiser and the L2 term see."""
+    frozen = set()
+    if network.aux_head is not None and not training.train_aux_head:
+        frozen = set(network.aux_head.parameters())
+    return [p for p in network.parameters() if p not in frozen]
+
+
+class FlatSGD:
+    """SGD with Nesterov momentum over one flat tensor, of which the parameters are views, as their
+    gradients are of another. So weights that a child does not use have zero gradients rather than none:
+    they decay and keep their momentum, as in the original, at the cost of three passes over memory."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
+        sizes = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
+        self.values = nn.Parameter(parameters[0].new_zeros(sum(sizes)))
+        self.values.grad = torch.zeros_like(self.values)
+        self.l2, self.clip_norm = training.l2, training.clip_norm
+        for p, value, grad in zip(
+            parameters, self.values.data.split(sizes), self.values.grad.split(sizes), strict=True
+        ):
+            value[: p.numel()].copy_(p.data.flatten())
+            p.data = value[: p.numel()].view(p.shape)
+            p.grad = grad[: p.numel()].view(p.shape)
+        self.optimizer = torch.optim.SGD(
+            [self.values], lr=training.lr_max, momentum=training.momentum, nesterov=training.momentum > 0, fused=True
+        )
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> Tensor:
+        """Apply the accumulated gradient plus that of l2 * sum(w^2), and zero it. Returns the global norm
+        before clipping, on the device."""
+        gradient = self.values.grad
+        gradient.add_(self.values, alpha=2 * self.l2)
+        norm = torch.linalg.vector_norm(gradient)
+        if self.clip_norm is not None:
+            gradient.mul_((self.clip_norm / norm).clamp(max=1.0))
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        self.optimizer.step()
+        gradient.zero_()
+        return norm
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Values and momentum."""
+        momentum = self.optimizer.state[self.values].get("momentum_buffer")
+        return {"values": self.values.data} | ({} if momentum is None else {"momentum": momentum})
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`."""
+        self.values.copy_(state["values"])
+        if "momentum" in state:
+            self.optimizer.state[self.values]["momentum_buffer"] = state["momentum"].to(self.values.device)
+
+
+def untrained_state(network: nn.Module, sgd: FlatSGD) -> dict[str, Tensor]:
+    """The part of the network's state that is not in the optimiser's flat tensor."""
+    storage = sgd.values.untyped_storage().data_ptr()
+    state = network.state_dict()
+    return {name: t for name, t in state.items() if t.untyped_storage().data_ptr() != storage}
+
+
+def factors(
+    network: Network | Supernet,
+    count: int,
+    seed: int,
+    keep_prob: float,
+    drop_path_keep_probs: Sequence[float] | None = None,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Factors for drop path and dropout (see `Network.forward`) of `count` images, drawn from `seed`: 0, or
+    1 / keep probability. `drop_path_keep_probs`: one a layer. None where nothing is dropped."""
+    if keep_prob == 1 and drop_path_keep_probs is None:
+        return None, None
+    device = network.fc.weight.device
+    generator = torch.Generator(device).manual_seed(seed)
+    layers = len(drop_path_keep_probs or ())
+    paths = layers * network.num_nodes * 2
+    noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)
+    drop_path, dropout = None, None
+    if drop_path_keep_probs is not None:
+        keep = torch.tensor(drop_path_keep_probs, device=device)[:, None, None]
+        drop_path = torch.floor(noise[:, :paths].view(count, layers, network.num_nodes, 2) + keep) / keep
+    if keep_prob < 1:
+        dropout = torch.floor(noise[:, paths:] + keep_prob) / keep_prob
+    return drop_path, dropout
+
+
+class StepLog:
+    """Cross-entropy, gradient norm and hits of each step, kept on the device: nothing waits for the device until
+    `check` or `totals`."""
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self.values = torch.zeros(3, steps, dtype=torch.float64, device=device)
+
+    def record(self, step: int, cross_entropy: Tensor, grad_norm: Tensor, hits: Tensor) -> None:
+        """`cross_entropy` is the batch's mean; `hits` its number of correct predictions."""
+        self.values[:, step] = torch.stack([cross_entropy.detach().double(), grad_norm.double(), hits.double()])
+
+    def first_divergence(self, steps: int) -> int | None:
+        """The first of `steps` steps with a loss or gradient that is not finite, if any."""
+        bad = (~self.values[:2, :steps].isfinite()).any(0).nonzero()
+        return int(bad[0]) if len(bad) else None
+
+    def totals(self, batch_sizes: Sequence[int]) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy over all images."""
+        sizes = torch.tensor(batch_sizes, dtype=torch.float64, device=self.values.device)
+        images = sizes.sum()
+        return float((self.values[0] * sizes).sum() / images), float(self.values[2].sum() / images)
+
+
+class TrainingRun(ABC):
+    """What search and augment keep while they run: network and optimiser, the position (epoch, and step in
+    it), the seconds spent in this epoch, the table's rows, and the log of this epoch's training steps."""
+
+    name: str
+
+    def __init__(self, network: Network | Supernet, training: Training, images: int, seed: int) -> None:
+        self.network, self.training, self.images, self.seed = network, training, images, seed
+        self.sgd = FlatSGD(trained_parameters(network, training), training)
+        self.steps = schedule.steps_per_epoch(images, training.batch_size)
+        self.log = StepLog(self.steps, self.sgd.values.device)
+        self.rows: list[dict[str, Any]] = []
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self._clock = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes. Raises ValueError instead when a step has diverged."""
+        self.check()
+        return {
+            "sgd": self.sgd.state_dict(),
+            "untrained": untrained_state(self.network, self.sgd),
+            "log": self.log.values,
+            "rows": self.rows,
+            "position": [self.epoch, self.step, self.seconds],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.sgd.load_state_dict(state["sgd"])
+        self.network.load_state_dict(state["untrained"], strict=False)
+        self.log.values.copy_(state["log"])
+        self.rows = state["rows"]
+        self.epoch, self.step, self.seconds = state["position"]
+
+    def descend(self, step: int, outputs: tuple[Tensor, Tensor | None], labels: Tensor) -> None:
+        """Gradient step number `step` of the epoch, recorded on the device."""
+        cross_entropy, loss = loss_of(outputs, labels, self.training)
+        loss.backward()
+        norm = self.sgd.step(schedule.learning_rate(self.training, self.epoch, step))
+        self.log.record(step, cross_entropy, norm, hits(outputs[0], labels))
+
+    def drop_path_keep_probs(self, step: int) -> list[float]:
+        """Keep probability of each layer at step `step` of this epoch."""
+        total = self.training.num_epochs * self.steps
+        return schedule.drop_path_keep_probs(self.training, self.epoch * self.steps + step, total)
+
+    def advance(self, saver: Saver) -> None:
+        """One step is done: count it and its time, look for divergence now and then, save if it is due."""
+        self.step += 1
+        self.tick()
+        if self.step % CHECK_EVERY == 0:
+            self.check()
+        saver.step()
+
+    def tick(self) -> None:
+        """Count the time since the last tick."""
+        now = time.perf_counter()
+        self.seconds, self._clock = self.seconds + now - self._clock, now
+
+    def check(self) -> None:
+        """Raise ValueError when a training step of this epoch has diverged. Waits for the device."""
+        step = self.log.first_divergence(min(self.step, self.steps))
+        if step is not None:
+            rate = schedule.learning_rate(self.training, self.epoch, step)
+            raise ValueError(
+                f"{self.name} diverged: loss or gradient is not finite at epoch {self.epoch}, step {step},"
+                f" learning rate {rate:.6g}, arc {self.arc_of(step)}; the last good state is kept"
+            )
+
+    @abstractmethod
+    def arc_of(self, step: int) -> Arc:
+        """The arc that step `step` of this epoch trains."""
+
+    def epoch_means(self) -> tuple[float, float]:
+        """Cross-entropy and accuracy over the epoch's training images."""
+        batch = self.training.batch_size
+        return self.log.totals([min(batch, self.images - k * batch) for k in range(self.steps)])
+
+    def finish_epoch(self, row: dict[str, Any], score: str) -> None:
+        """Add the epoch's row, report it with the column `score`, and move on to the next epoch."""
+        self.rows.append(row)
+        self.log.values.zero_()
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
+        total = self.training.num_epochs
+        log.info(
+            f"{self.name}  epoch {self.epoch}/{total}  loss {row['train_loss']:.4f}  train {row['train_accuracy']:.4f}"
+            f"  {score.split('_')[0]} {row[score]:.4f}  {row['images_per_second']:.0f} images/s"
+            f"  {row['seconds']:.1f} s  left {time_left(self.epoch, total, sum(r['seconds'] for r in self.rows))}"
+        )
+
+
+def loss_of(outputs: tuple[Tensor, Tensor | None], labels: Tensor, training: Training) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the main classifier, and the loss to minimise (without its L2 term)."""
+    logits, aux_logits = outputs
+    cross_entropy = F.cross_entropy(logits, labels)
+    if aux_logits is None:
+        return cross_entropy, cross_entropy
+    return cross_entropy, cross_entropy + training.aux_weight * F.cross_entropy(aux_logits, labels)
+
+
+def hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Number of correct predictions, on the device."""
+    return (logits.argmax(1) == labels).sum()
+
+
+@torch.inference_mode()
+def evaluate_network(network: Network, split: Split, batch_size: int) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over a split, with moving statistics."""
+    network.eval()
+    loss, correct = torch.zeros((), dtype=torch.float64, device=split.labels.device), 0
+    for rows in equal_batches(len(split), batch_size):
+        images, labels = plain_batch(split, rows)
+        logits = network(images)
+        loss += F.cross_entropy(logits, labels, reduction="sum")
+        correct = correct + hits(logits, labels)
+    network.train()
+    return float(loss) / len(split), int(correct) / len(split)
+
+
+@torch.inference_mode()
+def child_accuracy(
+    supernet: Supernet, arc: Arc, images: Tensor, labels: Tensor, dropout: Tensor | None = None
+) -> Tensor:
+    """Accuracy of the child `arc` on one batch, with batch statistics, on the device."""
+    supernet.eval()
+    accuracy = hits(supernet(images, arc, dropout=dropout), labels) / len(labels)
+    supernet.train()
+    return accuracy

@@ -1,0 +1,201 @@
+"""Search: train the supernet's shared weights and the controller in turn (Pham et al. 2018, section 2.2)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from enas_core import cli, schedule
+from enas_core.arc import Arc
+from enas_core.checkpoint import Saver, StateDirectory, resume, run_fingerprint
+from enas_core.config import SearchSettings, fingerprint, load_stage_settings, to_json
+from enas_core.controller import Controller, Reinforce, UpdateResult
+from enas_core.data import Dataset, Split, equal_batches, load, plain_batch, plan_epoch, training_batch
+from enas_core.engine import TrainingRun, build_supernet, child_accuracy, describe_device, factors, pick_device
+from enas_core.ops import initialise
+from enas_core.supernet import save
+from enas_core.tables import provenance, table_identity, write_table
+
+
+class SearchRun(TrainingRun):
+    """One search. `step` counts the epoch's child steps and then its controller updates."""
+
+    def __init__(self, settings: SearchSettings, data: Dataset, seed: int, device: torch.device) -> None:
+        self.settings, self.search, self.data, self.name = settings, settings.search, data, f"search seed {seed}"
+        held_out = len(data.train) - self.search.valid_images
+        self.train_split = data.train.part(0, held_out)
+        self.valid_split = data.train.part(held_out, len(data.train))
+        generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
+        self.supernet = build_supernet(settings, data)
+        initialise(self.supernet, self.search.init_fan_in, generator)
+        super().__init__(self.supernet.to(device), self.search, held_out, seed)
+        self.reinforce = Reinforce(Controller(self.search.controller, settings.num_nodes, generator))
+        self.updates: list[UpdateResult] = []
+        self.child_seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes. Raises ValueError instead when a step has diverged."""
+        return super().state_dict() | {
+            "reinforce": self.reinforce.state_dict(),
+            "updates": [list(update) for update in self.updates],
+            "child_seconds": self.child_seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        super().load_state_dict(state)
+        self.reinforce.load_state_dict(state["reinforce"])
+        self.updates = [UpdateResult(*update) for update in state["updates"]]
+        self.child_seconds = state["child_seconds"]
+
+    def arcs(self, count: int, purpose: str, *counters: int) -> list[Arc]:
+        """Arcs from the controller as it is, drawn for `purpose` in this epoch."""
+        generator = torch.Generator().manual_seed(self._draw(purpose, *counters))
+        with torch.no_grad():
+            return self.reinforce.controller.sample(count, generator).arcs
+
+    def _draw(self, purpose: str, *counters: int) -> int:
+        return schedule.stream_seed(self.seed, purpose, self.epoch, *counters)
+
+    def arc_of(self, step: int) -> Arc:
+        """The arc sampled for child step `step`, while the controller is as it was for it."""
+        return self.arcs(self.steps, "child arcs")[step]
+
+    def train(self, saver: Saver) -> None:
+        """All epochs that are left."""
+        self.tick()
+        while self.epoch < self.search.num_epochs:
+            self.train_children(saver)
+            self.train_controller(saver)
+            self.evaluate_epoch()
+            saver.save()
+
+    def train_children(self, saver: Saver) -> None:
+        """One pass over the training images, with a freshly sampled arc for each batch."""
+        if self.step >= self.steps:
+            return
+        augmentation, batch, search = self.settings.augmentation, self.search.batch_size, self.search
+        plan = plan_epoch(self.train_split, augmentation, self.seed, self.epoch)
+        arcs = self.arcs(self.steps, "child arcs")
+        steps = range(self.step, self.steps)
+        for step in cli.progress(steps, f"{self.name} epoch {self.epoch} children", self.steps, self.step):
+            images, labels = training_batch(self.train_split, plan, augmentation, step * batch, (step + 1) * batch)
+            drop_path, dropout = factors(
+                self.network,
+                len(labels),
+                self._draw("child noise", step),
+                search.keep_prob,
+                self.drop_path_keep_probs(step) if search.apply_drop_path and search.drop_path_keep_prob < 1 else None,
+            )
+            self.descend(step, self.supernet(images, arcs[step], drop_path, dropout), labels)
+            self.advance(saver)
+        self.check()
+        self.child_seconds = self.seconds
+
+    def train_controller(self, saver: Saver) -> None:
+        """The controller's updates, each from the accuracies of several arcs on validation batches."""
+        controller, done = self.search.controller, self.step - self.steps
+        rows = self._reward_rows(controller.updates_per_epoch, controller.arcs_per_update)
+        updates = range(done, controller.updates_per_epoch)
+        description = f"{self.name} epoch {self.epoch} controller"
+        for update in cli.progress(updates, description, controller.updates_per_epoch, done):
+            arcs = self.arcs(controller.arcs_per_update, "reward arcs", update)
+            accuracies = [
+                self._accuracy(arc, *plain_batch(self.valid_split, rows[update, k]), "reward noise", update, k)
+                for k, arc in enumerate(arcs)
+            ]
+            self.updates.append(self.reinforce.update(arcs, torch.stack(accuracies).tolist()))
+            self.advance(saver)
+
+    def _reward_rows(self, updates: int, arcs: int) -> Tensor:
+        """Validation images of each reward batch, [updates, arcs, batch]: one permutation after another."""
+        count, size = len(self.valid_split), min(self.search.batch_size, len(self.valid_split))
+        generator = torch.Generator().manual_seed(self._draw("reward images"))
+        needed = updates * arcs * size
+        passes = [torch.randperm(count, generator=generator) for _ in range(-(-needed // count))]
+        rows = torch.cat([*passes, torch.empty(0, dtype=torch.int64)])[:needed]
+        return rows.view(updates, arcs, size).to(self.valid_split.labels.device)
+
+    def _accuracy(self, arc: Arc, images: Tensor, labels: Tensor, purpose: str, *counters: int) -> Tensor:
+        keep_prob = self.search.keep_prob if self.search.reward_dropout else 1.0
+        _, dropout = factors(self.network, len(labels), self._draw(purpose, *counters), keep_prob)
+        return child_accuracy(self.supernet, arc, images, labels, dropout)
+
+    def mean_accuracy(self, split: Split, part: str) -> float:
+        """Mean accuracy over the batches of a split, a freshly sampled arc for each."""
+        batches = equal_batches(len(split), self.search.batch_size)
+        arcs = self.arcs(len(batches), f"{part} arcs")
+        accuracies = [
+            self._accuracy(arc, *plain_batch(split, rows), f"{part} noise", k)
+            for k, (arc, rows) in enumerate(zip(arcs, batches, strict=True))
+        ]
+        return float(torch.stack(accuracies).double().mean())
+
+    def evaluate_epoch(self) -> None:
+        """Validate and test sampled children, and write the epoch's row."""
+        loss, accuracy = self.epoch_means()
+        valid_accuracy = self.mean_accuracy(self.valid_split, "valid")
+        test_accuracy = self.mean_accuracy(self.data.test, "test")
+        self.tick()
+        row = {
+            "experiment": self.settings.experiment,
+            "dataset": self.settings.dataset,
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "learning_rate": schedule.learning_rate(self.search, self.epoch, 1),
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "valid_accuracy": valid_accuracy,
+            "test_accuracy": test_accuracy,
+            "controller_baseline": self.reinforce.baseline,
+            "images_per_second": self.images / self.child_seconds,
+            "seconds": self.seconds,
+        }
+        if self.updates:
+            means = UpdateResult(*(sum(values) / len(values) for values in zip(*self.updates, strict=True)))
+            row |= {f"controller_{name}": value for name, value in means._asdict().items()}
+        self.updates = []
+        self.finish_epoch(row, "valid_accuracy")
+
+
+def stage(options: argparse.Namespace) -> None:
+    """The stage, from its options."""
+    settings = load_stage_settings(options.config, SearchSettings)
+    device = pick_device(options.device, settings.cpu_threads)
+    data = load(options.data, device)
+    identity = run_fingerprint("search", to_json(settings), data.fingerprint, str(options.seed))
+    made_by = provenance(describe_device(device), fingerprint(settings)) | {"run": identity}
+    table, weights = options.out_dir / "epochs.parquet", options.out_dir / "supernet.pt"
+
+    def emit(run: SearchRun) -> None:
+        save(weights, run.supernet, run.reinforce.controller.state_dict())
+        write_table(table, "search_epochs", run.rows, made_by)
+
+    resume(
+        lambda: SearchRun(settings, data, options.seed, device),
+        StateDirectory(options.state_dir, identity),
+        options.save_every,
+        complete=weights.exists() and table_identity(table) == identity,
+        emit=emit,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = cli.Parser("search", "Train the supernet and the controller in turn; resumes what was interrupted.")
+    parser.add_settings("search")
+    parser.add_data()
+    parser.add_argument("--seed", type=int, required=True, help="seed of everything random in the search")
+    parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and supernet.pt")
+    parser.add_state()
+    parser.add_device()
+    return cli.run_stage(parser, stage, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

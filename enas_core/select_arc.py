@@ -1,0 +1,116 @@
+"""Selection: score arcs with the shared weights on the validation images, and pick the controller's best."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from enas_core import cli, schedule
+from enas_core.arc import Arc, read_arc
+from enas_core.cli import log
+from enas_core.config import SelectArcSettings, fingerprint, load_stage_settings
+from enas_core.controller import Controller
+from enas_core.data import Split, equal_batches, load, plain_batch
+from enas_core.engine import build_supernet, child_accuracy, describe_device, pick_device
+from enas_core.network import count_macs
+from enas_core.supernet import Supernet, load_into
+from enas_core.tables import provenance, read_table, write_table, write_text
+
+MAX_ATTEMPTS = 100  # batches of samples without a new arc before the policy counts as exhausted
+
+
+def sample_distinct(controller: Controller, count: int, seed: int) -> list[Arc]:
+    """Up to `count` distinct arcs in the order in which the controller first samples them."""
+    generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "candidates"))
+    arcs: dict[Arc, None] = {}
+    idle = 0
+    while len(arcs) < count and idle < MAX_ATTEMPTS:
+        before = len(arcs)
+        with torch.no_grad():
+            arcs.update(dict.fromkeys(controller.sample(count, generator).arcs))
+        idle = 0 if len(arcs) > before else idle + 1
+    if len(arcs) < count:
+        log.info("the controller samples no more than %d distinct arcs (%d were asked for)", len(arcs), count)
+    return list(arcs)[:count]
+
+
+def valid_accuracy(supernet: Supernet, arc: Arc, valid: Split, batch_size: int) -> float:
+    """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout."""
+    correct = torch.zeros((), device=valid.labels.device, dtype=torch.float64)
+    for rows in equal_batches(len(valid), batch_size):
+        images, labels = plain_batch(valid, rows)
+        correct += child_accuracy(supernet, arc, images, labels) * len(labels)
+    return round(float(correct)) / len(valid)
+
+
+def select(candidates: list[dict[str, Any]]) -> None:
+    """Mark the controller's arc of highest accuracy as selected; of equals, the first in the order of their
+    integers."""
+    own = [row for row in candidates if row["source"] == "controller"]
+    best = min(own, key=lambda row: (-row["valid_accuracy"], Arc.parse(row["arc"])))
+    for row in candidates:
+        row["selected"] = row is best
+
+
+def stage(options: argparse.Namespace) -> None:
+    """The stage, from its options."""
+    settings = load_stage_settings(options.config, SelectArcSettings)
+    given = [("random", Arc.parse(row["arc"], settings.num_nodes)) for row in _random_arcs(options.random_arcs)]
+    given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
+    device = pick_device(options.device, settings.cpu_threads)
+    data = load(options.data, device)
+    valid = data.train.part(len(data.train) - settings.search.valid_images, len(data.train))
+
+    supernet = build_supernet(settings, data)
+    state = load_into(options.supernet, supernet)
+    controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
+    controller.load_state_dict(state)
+    supernet.to(device)
+    with torch.device("meta"):
+        shape_only = build_supernet(settings, data)
+
+    arcs = [("controller", arc) for arc in sample_distinct(controller, settings.select.num_candidates, options.seed)]
+    arcs += given
+    candidates = [
+        {
+            "source": source,
+            "arc": str(arc),
+            "valid_accuracy": valid_accuracy(supernet, arc, valid, settings.search.batch_size),
+            "params": shape_only.path_parameters(arc),
+            "macs": count_macs(shape_only, data.in_channels, data.image_size, arc),
+        }
+        for source, arc in cli.progress(arcs, "candidates", len(arcs))
+    ]
+    select(candidates)
+    best = next(row for row in candidates if row["selected"])
+    made_by = provenance(describe_device(device), fingerprint(settings))
+    write_table(options.out_dir / "candidates.parquet", "candidates", candidates, made_by)
+    write_text(options.arc_out, best["arc"] + "\n")
+    log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
+
+
+def _random_arcs(path: Path | None) -> list[dict[str, Any]]:
+    return [] if path is None else read_table(path, "random_arcs")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = cli.Parser("select_arc", "Score arcs with the shared weights and select the controller's best.")
+    parser.add_settings("select_arc")
+    parser.add_data()
+    parser.add_argument("--supernet", type=Path, required=True, help="supernet.pt of the search")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the search, also of the sampled candidates")
+    parser.add_argument("--random-arcs", type=Path, help="random_arcs.parquet, to be scored for the record")
+    parser.add_argument("--named-arc", type=Path, nargs="*", default=[], help="arc files to be scored for the record")
+    parser.add_argument("--out-dir", type=Path, required=True, help="where to write candidates.parquet")
+    parser.add_argument("--arc-out", type=Path, required=True, help="file for the selected arc")
+    parser.add_device()
+    return cli.run_stage(parser, stage, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
