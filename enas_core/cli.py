@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
 def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], arguments: list[str] | None) -> int:
     """Parse, run, and turn the user's mistakes (ValueError) and the machine's (OSError) into one line.
 
-    Returns the exit code: 0, or 2 after a mistake."""
+    Returns the exit code: 0, 2 after a mistake, 1 (with the traceback in the log) after an error of our own."""
     options = parser.parse_args(arguments)
     try:
         _start_logging(options.log_file)
@@ -69,6 +69,9 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
         return _fail(" ".join(str(error).split()))
     except OSError as error:
         return _fail(f"{error.filename2 or error.filename or 'input/output'}: {error.strerror or error}")
+    except Exception:
+        log.exception("unexpected error")
+        return 1
     finally:
         for handler in list(log.handlers):
             log.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Draw random arcs: printed one a line, or, as a stage, a table and one text file an arc."""
+"""Draw random arcs: printed one a line, or, as a stage, the table of them all or the text file of one."""
 
 from __future__ import annotations
 
@@ -32,34 +32,36 @@ def network_name(index: int) -> str:
     return f"random-{index:02}"
 
 
-def run(settings: RandomArcsSettings, count: int, out: Path, arcs_dir: Path) -> None:
-    """Write the table `out` and `arcs_dir/random-NN.txt`; a text file that is already right keeps its date."""
+def run(settings: RandomArcsSettings, count: int, out: Path) -> None:
+    """Write the table of arcs 0..count-1."""
     arcs = draw_arcs(settings.random_arcs, settings.num_nodes, count)
     chosen = {"sampler": settings.random_arcs.sampler, "seed": settings.random_arcs.seed}
     rows = [{"network": network_name(i), "index": i, "arc": str(arc), **chosen} for i, arc in enumerate(arcs)]
-    for row in rows:
-        path, text = arcs_dir / f"{row['network']}.txt", f"{row['arc']}\n"
-        if not path.is_file() or path.read_bytes() != text.encode():
-            tables.write_text(path, text)
     tables.write_table(out, "random_arcs", rows, tables.provenance("cpu", fingerprint(settings)))
     log.info("%d random arcs (%s, seed %d): %s", count, chosen["sampler"], chosen["seed"], out)
 
 
 def _run(options: argparse.Namespace) -> None:
     loose = {name: getattr(options, name) for name in LOOSE if getattr(options, name) is not None}
-    outputs = options.out, options.arcs_dir
+    stage = options.count, options.index, options.out, options.arc_out
     if options.config is None:
-        if any(outputs):
-            raise ValueError("--out and --arcs-dir need --config")
+        if any(value is not None for value in stage[1:]):
+            raise ValueError("--index, --out and --arc-out need --config")
         settings = from_options(LooseOptions, loose)
         for arc in draw_arcs(settings, settings.num_nodes, 1 if options.count is None else options.count):
             print(arc)
-    elif loose:
+        return
+    if loose:
         raise ValueError(f"--{next(iter(loose)).replace('_', '-')}: --config says it already, give one of the two")
-    elif options.count is None or not all(outputs):
-        raise ValueError("--config needs --count, --out and --arcs-dir")
+    given = [value is not None for value in stage]
+    stage_settings = load_stage_settings(options.config, RandomArcsSettings)
+    if given == [True, False, True, False]:
+        run(stage_settings, options.count, options.out)
+    elif given == [False, True, False, True]:
+        *_, arc = draw_arcs(stage_settings.random_arcs, stage_settings.num_nodes, options.index + 1)
+        tables.write_text(options.arc_out, f"{arc}\n")
     else:
-        run(load_stage_settings(options.config, RandomArcsSettings), options.count, *outputs)
+        raise ValueError("--config needs --count and --out, or --index and --arc-out")
 
 
 def whole_number(text: str) -> int:
@@ -80,7 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=whole_number, help="number of arcs (default when printing: 1)")
     parser.add_argument("--config", type=Path, help="resolved settings (config/random_arcs.json) in place of these")
     parser.add_argument("--out", type=Path, help="table to write, with --config")
-    parser.add_argument("--arcs-dir", type=Path, help="folder for one text file an arc, with --config")
+    parser.add_argument("--index", type=whole_number, help="which arc to write to --arc-out, with --config")
+    parser.add_argument("--arc-out", type=Path, help="text file for that arc")
     return run_stage(parser, _run, arguments)
 
 

@@ -1,0 +1,31 @@
+# ENAS micro search: data -> random arcs -> search -> arc selection -> augment. See README.md.
+from snakemake.utils import min_version
+
+min_version("9.3")
+
+
+configfile: "config.yaml"
+
+
+container: "docker://snakemake/snakemake:v9.3.0"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/search.smk"
+include: "workflow/rules/augment.smk"
+
+
+localrules:
+    all,
+    resolve_config,
+    random_arcs,
+    random_arc,
+    named_arc,
+    final,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/digits/final.pt",

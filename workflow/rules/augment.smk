@@ -1,0 +1,76 @@
+# Named arcs, training of single arcs, and the final network.
+
+
+# An arc of config.yaml, or the one that another experiment has found.
+rule named_arc:
+    input:
+        candidates=lambda wildcards: source_candidates(
+            experiment(wildcards).arcs[wildcards.named]
+        ),
+    output:
+        "results/{experiment}/arcs/{named}.txt",
+    log:
+        "results/{experiment}/logs/named_arc-{named}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/named_arc-{named}.tsv"
+    params:
+        source=lambda wildcards, input: (
+            f"--candidates {input.candidates}"
+            if input.candidates
+            else f"--arc {shlex.quote(experiment(wildcards).arcs[wildcards.named])}"
+        ),
+    shell:
+        "python -m enas_core.final {params.source} --arc-out {output} --log-file {log}"
+
+
+rule augment:
+    input:
+        config="results/{experiment}/config/augment.json",
+        manifest="results/{experiment}/data/manifest.json",
+        arc="results/{experiment}/arcs/{network}.txt",
+    output:
+        epochs="results/{experiment}/networks/{network}/seed{seed}/epochs.parquet",
+        model="results/{experiment}/networks/{network}/seed{seed}/model.pt",
+    log:
+        "results/{experiment}/logs/augment-{network}-seed{seed}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/augment-{network}-seed{seed}.tsv"
+    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    resources:
+        gpu=1,
+        device=WORKFLOW.device,
+        save_every=str(WORKFLOW.save_every),
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 48 * 60 * attempt,
+    params:
+        data=subpath(input.manifest, parent=True),
+        out_dir=subpath(output.epochs, parent=True),
+    shell:
+        "python -m enas_core.augment --config {input.config} --data {params.data} --arc-file {input.arc}"
+        " --network {wildcards.network} --seed {wildcards.seed} --out-dir {params.out_dir}"
+        " --state-dir results/{wildcards.experiment}/_state/augment/{wildcards.network}/seed{wildcards.seed}"
+        " --save-every {resources.save_every} --device {resources.device} --log-file {log}"
+
+
+rule final:
+    input:
+        candidates=lambda wildcards: candidates(wildcards.experiment),
+        models=lambda wildcards: expand(
+            "results/{experiment}/networks/{network}/seed{seed}/model.pt",
+            experiment=wildcards.experiment,
+            network=searched_networks(wildcards.experiment),
+            seed=experiment(wildcards).augment.seeds[0],
+        ),
+    output:
+        "results/{experiment}/final.pt",
+    log:
+        "results/{experiment}/logs/final.log",
+    benchmark:
+        "results/{experiment}/benchmarks/final.tsv"
+    params:
+        models=lambda wildcards, input: [
+            os.path.dirname(model) for model in input.models
+        ],
+    shell:
+        "python -m enas_core.final --candidates {input.candidates} --models {params.models} --out {output}"
+        " --log-file {log}"

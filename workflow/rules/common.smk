@@ -1,0 +1,62 @@
+# Validation of config.yaml and the helpers of all rules.
+import os
+import shlex
+import sys
+
+from enas_core.config import Transfer, parse_workflow, stage_settings, to_json
+from snakemake.exceptions import WorkflowError
+
+try:
+    WORKFLOW = parse_workflow(config)
+except ValueError as error:
+    raise WorkflowError(str(error))
+
+# Where and how to compute are resources of the rules, not params: changing them re-runs nothing.
+DATA_PATH = (
+    ""
+    if WORKFLOW.data_path is None
+    else f"--data-path {shlex.quote(WORKFLOW.data_path)}"
+)
+
+# Every job uses this interpreter; threads that wait do not burn the core that another one needs.
+shell.prefix(
+    f'set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:"$PATH" OMP_WAIT_POLICY=PASSIVE; '
+)
+
+
+wildcard_constraints:
+    experiment="[A-Za-z][A-Za-z0-9_-]*",
+    stage="[a-z_]+",
+    network="[A-Za-z][A-Za-z0-9_-]*",
+    named="(?!searched-s[0-9]+$|random-[0-9]+$)[A-Za-z][A-Za-z0-9_-]*",
+    index="[0-9]+",
+    seed="[0-9]+",
+
+
+def experiment(wildcards):
+    """The settings of the experiment that a job belongs to."""
+    if wildcards.experiment not in WORKFLOW.experiments:
+        raise WorkflowError(
+            f"config.yaml: experiments: {wildcards.experiment!r} is not there;"
+            f" allowed: {', '.join(WORKFLOW.experiments)}"
+        )
+    return WORKFLOW.experiments[wildcards.experiment]
+
+
+def searched_networks(name):
+    """Names of the networks found by the search seeds of an experiment."""
+    return [f"searched-s{seed}" for seed in WORKFLOW.experiments[name].search.seeds]
+
+
+def candidates(name):
+    """candidates.parquet of each search seed of an experiment."""
+    return expand(
+        "results/{experiment}/search/s{seed}/candidates.parquet",
+        experiment=name,
+        seed=WORKFLOW.experiments[name].search.seeds,
+    )
+
+
+def source_candidates(arc):
+    """candidates.parquet of the experiment that an entry of `arcs` is taken from; none for an arc given as text."""
+    return candidates(arc.source) if isinstance(arc, Transfer) else []

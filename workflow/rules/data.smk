@@ -1,0 +1,73 @@
+# Settings of each stage, images, random arcs.
+
+
+rule resolve_config:
+    output:
+        "results/{experiment}/config/{stage}.json",
+    log:
+        "results/{experiment}/logs/resolve_config-{stage}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/resolve_config-{stage}.tsv"
+    params:
+        settings=lambda wildcards: to_json(
+            stage_settings(
+                wildcards.experiment, experiment(wildcards), wildcards.stage
+            )
+        ),
+    shell:
+        "python -m enas_core.config --resolved {params.settings:q} --out {output} 2> {log}"
+
+
+rule prepare_data:
+    input:
+        config="results/{experiment}/config/prepare_data.json",
+    output:
+        manifest="results/{experiment}/data/manifest.json",
+        arrays=expand(
+            "results/{{experiment}}/data/{part}_{what}.npy",
+            part=["train", "test"],
+            what=["images", "labels"],
+        ),
+    log:
+        "results/{experiment}/logs/prepare_data.log",
+    benchmark:
+        "results/{experiment}/benchmarks/prepare_data.tsv"
+    resources:
+        data_path=DATA_PATH,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        out_dir=subpath(output.manifest, parent=True),
+    shell:
+        "python -m enas_core.prepare_data --config {input.config} {resources.data_path} --download-dir results/_downloads"
+        " --out-dir {params.out_dir} --log-file {log}"
+
+
+rule random_arcs:
+    input:
+        config="results/{experiment}/config/random_arcs.json",
+    output:
+        "results/{experiment}/random_arcs.parquet",
+    log:
+        "results/{experiment}/logs/random_arcs.log",
+    benchmark:
+        "results/{experiment}/benchmarks/random_arcs.tsv"
+    params:
+        num_arcs=lambda wildcards: experiment(wildcards).baseline.num_arcs,
+    shell:
+        "python -m enas_core.random_arcs --config {input.config} --count {params.num_arcs} --out {output} --log-file {log}"
+
+
+# One job for each arc, so that more arcs leave the files of the first ones, and their networks, alone.
+rule random_arc:
+    input:
+        config="results/{experiment}/config/random_arcs.json",
+    output:
+        "results/{experiment}/arcs/random-{index}.txt",
+    log:
+        "results/{experiment}/logs/random_arc-{index}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/random_arc-{index}.tsv"
+    shell:
+        "python -m enas_core.random_arcs --config {input.config} --index $((10#{wildcards.index})) --arc-out {output}"
+        " --log-file {log}"

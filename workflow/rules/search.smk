@@ -1,0 +1,61 @@
+# Search, and the choice of one arc.
+
+
+rule search:
+    input:
+        config="results/{experiment}/config/search.json",
+        manifest="results/{experiment}/data/manifest.json",
+    output:
+        epochs="results/{experiment}/search/s{seed}/epochs.parquet",
+        supernet="results/{experiment}/search/s{seed}/supernet.pt",
+    log:
+        "results/{experiment}/logs/search-s{seed}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/search-s{seed}.tsv"
+    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    resources:
+        gpu=1,
+        device=WORKFLOW.device,
+        save_every=str(WORKFLOW.save_every),
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 24 * 60 * attempt,
+    params:
+        data=subpath(input.manifest, parent=True),
+        out_dir=subpath(output.epochs, parent=True),
+    shell:
+        "python -m enas_core.search --config {input.config} --data {params.data} --seed {wildcards.seed}"
+        " --out-dir {params.out_dir} --state-dir results/{wildcards.experiment}/_state/search/s{wildcards.seed}"
+        " --save-every {resources.save_every} --device {resources.device} --log-file {log}"
+
+
+rule select_arc:
+    input:
+        config="results/{experiment}/config/select_arc.json",
+        manifest="results/{experiment}/data/manifest.json",
+        supernet="results/{experiment}/search/s{seed}/supernet.pt",
+        random_arcs="results/{experiment}/random_arcs.parquet",
+        named_arcs=lambda wildcards: expand(
+            "results/{experiment}/arcs/{named}.txt",
+            experiment=wildcards.experiment,
+            named=experiment(wildcards).arcs,
+        ),
+    output:
+        candidates="results/{experiment}/search/s{seed}/candidates.parquet",
+        arc="results/{experiment}/arcs/searched-s{seed}.txt",
+    log:
+        "results/{experiment}/logs/select_arc-s{seed}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/select_arc-s{seed}.tsv"
+    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    resources:
+        gpu=1,
+        device=WORKFLOW.device,
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        data=subpath(input.manifest, parent=True),
+        out_dir=subpath(output.candidates, parent=True),
+    shell:
+        "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
+        " --supernet {input.supernet} --random-arcs {input.random_arcs} --named-arc {input.named_arcs}"
+        " --out-dir {params.out_dir} --arc-out {output.arc} --device {resources.device} --log-file {log}"
