@@ -23,6 +23,7 @@ from enas_core.ops import (
     ReLUConvBN,
     SepConv,
     build_op,
+    concatenate,
     conv,
 )
 from enas_core.tables import atomic_path
@@ -85,7 +86,7 @@ class Cell(nn.Module):
                 outputs.append(y)
             states.append(outputs[0] + outputs[1])
         loose = [self.reduce_loose[str(i)](states[i]) if str(i) in self.reduce_loose else states[i] for i in self.loose]
-        return torch.cat(loose, 1) if len(loose) > 1 else loose[0]
+        return concatenate(loose)
 
 
 class States(list[Tensor]):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from enas_core import arc as arcs
 from enas_core.arc import OPS, Arc
 from enas_core.network import Shape, States, calibration, read_torch_file, reduction_layers
-from enas_core.ops import AuxHead, BatchNorm, BlockConv, FactorizedReduction, build_op, conv
+from enas_core.ops import AuxHead, BatchNorm, BlockConv, FactorizedReduction, build_op, concatenate, conv
 from enas_core.tables import atomic_path
 
 FILE_FORMAT = 1
@@ -53,7 +53,7 @@ class SharedCell(nn.Module):
                 outputs.append(y)
             states.append(outputs[0] + outputs[1])
         loose = arcs.loose_ids(nodes)
-        x = F.relu(torch.cat([states[i] for i in loose], 1) if len(loose) > 1 else states[loose[0]])
+        x = F.relu(concatenate([states[i] for i in loose]))
         return self.final_bn(self.final_conv(x, loose))
 
 
@@ -93,6 +93,12 @@ class Supernet(nn.Module):
         self.aux_head = AuxHead(channels, aux_size, num_classes) if aux_head else None
         self.num_features = channels
         self.fc = nn.Linear(channels, num_classes, bias=False)
+
+    def train(self, mode: bool = True) -> Supernet:
+        """Switch the auxiliary head on or off. No layer inside depends on the mode, and to tell thousands of them
+        would take as long as a few layers' forward pass."""
+        self.training = mode
+        return self
 
     def _reduced(self, older: Shape, newer: Shape, reduced: Shape) -> tuple[Shape, Shape]:
         return (newer if self.reduction_inputs == "previous" else older), reduced
