@@ -350,7 +350,7 @@ class Experiment(Settings):
     def _check_arcs_type(cls, value: Any) -> Any:
         for name, arc in value.items() if isinstance(value, dict) else ():
             if not isinstance(arc, (str, dict, Transfer)):
-                raise ValueError(f"arcs.{name}: {arc!r} is neither an arc in quotes nor {{from: EXPERIMENT}}")
+                raise ValueError(f"{name}: {arc!r} is neither an arc in quotes nor {{from: EXPERIMENT}}")
         return value
 
 
@@ -526,6 +526,19 @@ class Workflow(Settings):
             raise ValueError(f"{key}: {source!r} is not another experiment; allowed: {', '.join(others) or 'none'}")
         if self.experiments[source].num_nodes != self.experiments[name].num_nodes:
             raise ValueError(f"{key}: arcs of {source!r} have another num_nodes than {name!r}")
+        if name in self._sources(source):
+            raise ValueError(f"{key}: {source!r} itself takes an arc from {name!r}, so neither could come first")
+
+    def _sources(self, name: str) -> set[str]:
+        """All experiments that `name` takes arcs from, directly or not."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            arcs = self.experiments[waiting.pop()].arcs.values() if waiting[-1] in self.experiments else ()
+            new = {arc.source for arc in arcs if isinstance(arc, Transfer)} - found
+            found |= new
+            waiting += new
+        return found
 
 
 def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -87,9 +87,10 @@ def _bootstrap_t(a: Array, b: Array) -> tuple[float, float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         estimate, error = _log_ratio(a, b)
         ratios, errors = _log_ratio(*(generator.choice(values, (RESAMPLES, len(values))) for values in (a, b)))
-        t = (ratios - estimate) / errors
+        t = np.nan_to_num((ratios - estimate) / errors, nan=0, posinf=np.inf, neginf=-np.inf)
         lower, upper = np.quantile(t, tails, method="closest_observation")
-        return float(estimate - upper * error), float(estimate - lower * error)
+        spread = error if error > 0 else np.nan
+        return float(estimate - upper * spread), float(estimate - lower * spread)
 
 
 def _log_ratio(a: Array, b: Array) -> tuple[Array, Array]:
@@ -97,7 +98,7 @@ def _log_ratio(a: Array, b: Array) -> tuple[Array, Array]:
     mean_a, mean_b = a.mean(-1), b.mean(-1)
     variances = [v.var(-1, ddof=1) / v.shape[-1] / mean**2 for v, mean in ((a, mean_a), (b, mean_b))]
     error = np.sqrt(sum(variances))
-    return np.log(mean_a / mean_b), np.where(error > 1e-9, error, np.nan)  # below, values differ by rounding alone
+    return np.log(mean_a / mean_b), np.where(error > 1e-9, error, 0)  # below, values differ by rounding alone
 
 
 def permutation_test(searched: Sequence[float], random: Sequence[float], resamples: int = RESAMPLES) -> Estimate:

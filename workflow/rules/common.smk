@@ -33,19 +33,23 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+def settings_of(name):
+    """The settings of the experiment called `name`."""
+    if name not in WORKFLOW.experiments:
+        raise WorkflowError(
+            f"config.yaml: experiments: {name!r} is not there; allowed: {', '.join(WORKFLOW.experiments)}"
+        )
+    return WORKFLOW.experiments[name]
+
+
 def experiment(wildcards):
     """The settings of the experiment that a job belongs to."""
-    if wildcards.experiment not in WORKFLOW.experiments:
-        raise WorkflowError(
-            f"config.yaml: experiments: {wildcards.experiment!r} is not there;"
-            f" allowed: {', '.join(WORKFLOW.experiments)}"
-        )
-    return WORKFLOW.experiments[wildcards.experiment]
+    return settings_of(wildcards.experiment)
 
 
 def searched_networks(name):
     """Names of the networks found by the search seeds of an experiment."""
-    return [f"searched-s{seed}" for seed in WORKFLOW.experiments[name].search.seeds]
+    return [f"searched-s{seed}" for seed in settings_of(name).search.seeds]
 
 
 def candidates(name):
@@ -53,7 +57,7 @@ def candidates(name):
     return expand(
         "results/{experiment}/search/s{seed}/candidates.parquet",
         experiment=name,
-        seed=WORKFLOW.experiments[name].search.seeds,
+        seed=settings_of(name).search.seeds,
     )
 
 

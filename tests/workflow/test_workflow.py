@@ -1,0 +1,162 @@
+"""The DAG: what a run writes, what a change re-runs, and that results depend on nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import ROOT, Workspace, comparable
+
+from enas_core.arc import read_arc
+from enas_core.network import load
+from enas_core.tables import SCHEMAS, read_provenance, read_table
+
+TABLES = {
+    "random_arcs.parquet": "random_arcs",
+    "search/s1/epochs.parquet": "search_epochs",
+    "search/s1/candidates.parquet": "candidates",
+    "networks/searched-s1/seed1/epochs.parquet": "augment_epochs",
+}
+
+
+def test_every_stage_writes_what_the_contract_says(finished: Workspace) -> None:
+    results = finished.results / "tiny"
+    for name, kind in TABLES.items():
+        schema = pq.read_schema(results / name)
+        assert schema.names == SCHEMAS[kind].names
+        assert schema.types == SCHEMAS[kind].types
+        made_by = read_provenance(results / name)
+        assert set(made_by) >= {"enas_version", "git_commit", "torch_version", "device", "config_fingerprint"}
+    for name in ("data/manifest.json", "search/s1/supernet.pt", "networks/searched-s1/seed1/model.pt", "final.pt"):
+        assert (results / name).stat().st_size > 0
+    for stage in ("prepare_data", "random_arcs", "search", "select_arc", "augment"):
+        assert (results / f"config/{stage}.json").exists()
+    epochs = read_table(results / "search/s1/epochs.parquet", "search_epochs")
+    assert [row["epoch"] for row in epochs] == [0, 1]
+    assert all(value is not None and value == value for row in epochs for value in row.values())
+
+
+def test_only_a_controllers_arc_is_selected(finished: Workspace) -> None:
+    results = finished.results / "tiny"
+    rows = read_table(results / "search/s1/candidates.parquet", "candidates")
+    assert [row["source"] for row in rows] == ["controller"] * 4 + ["random"] * 2 + ["named"]
+    (selected,) = [row for row in rows if row["selected"]]
+    own = [row for row in rows if row["source"] == "controller"]
+    assert selected in own
+    assert selected["valid_accuracy"] == max(row["valid_accuracy"] for row in own)
+    assert str(read_arc(results / "arcs/searched-s1.txt")) == selected["arc"]
+
+
+def test_final_network_is_the_selected_arcs(finished: Workspace) -> None:
+    results = finished.results / "tiny"
+    content = torch.load(results / "final.pt", weights_only=True)
+    assert content["arc"] == (results / "arcs/searched-s1.txt").read_text().strip()
+    network = load(results / "final.pt")
+    assert not network.training
+    assert network.classes == [str(digit) for digit in range(10)]
+    last = read_table(results / "networks/searched-s1/seed1/epochs.parquet", "augment_epochs")[-1]
+    assert network.test_accuracy == last["test_accuracy"]
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_second_run_does_nothing(copy: Workspace) -> None:
+    assert copy.make("results/tiny/final.pt") == []
+
+
+def test_augment_setting_reruns_augment_alone(copy: Workspace) -> None:
+    copy.edit(augment__l2=0.001)
+    assert set(copy.make("results/tiny/final.pt")) == {"resolve_config", "augment", "final"}
+
+
+def test_search_setting_leaves_the_data_alone(copy: Workspace) -> None:
+    copy.edit(search__l2=0.001)
+    ran = set(copy.make("-n", "results/tiny/final.pt"))
+    assert {"search", "select_arc", "augment"} <= ran
+    assert not ran & {"prepare_data", "random_arcs", "random_arc"}
+
+
+def test_where_it_is_computed_reruns_nothing(copy: Workspace) -> None:
+    options = ("--config", "data_path=/elsewhere", "device=cpu", "save_every=1")
+    assert copy.make("results/tiny/final.pt", *options) == []
+
+
+def test_more_random_arcs_train_only_the_new_ones(copy: Workspace) -> None:
+    names = [f"results/tiny/networks/random-0{i}/seed1/model.pt" for i in range(3)]
+    assert copy.make(*names[:2]).count("augment") == 2
+    copy.edit(baseline__num_arcs=3)
+    ran = copy.make(*names, "results/tiny/random_arcs.parquet")
+    assert sorted(ran) == ["augment", "random_arc", "random_arcs"]
+
+
+def test_cores_do_not_matter(finished: Workspace, fresh: Workspace) -> None:
+    fresh.make("results/tiny/final.pt", cores=1)
+    for name in TABLES:
+        one, other = (comparable(w.results / "tiny" / name) for w in (finished, fresh))
+        assert one.equals(other), name
+    one, other = (torch.load(w.results / "tiny/final.pt", weights_only=True)["state_dict"] for w in (finished, fresh))
+    assert all(torch.equal(one[name], other[name]) for name in one | other)
+
+
+def test_named_and_transferred_arcs(copy: Workspace) -> None:
+    copy.make("results/tiny_transfer/networks/transfer/seed1/model.pt")
+    copy.make("results/tiny/networks/all_identity/seed1/model.pt")
+    found = (copy.results / "tiny/arcs/searched-s1.txt").read_text()
+    assert (copy.results / "tiny_transfer/arcs/transfer.txt").read_text() == found
+    identity = load(copy.results / "tiny/networks/all_identity/seed1/model.pt")
+    assert str(identity.arc) == " ".join(["0 4 1 4"] * 6)
+
+
+def test_several_search_seeds(copy: Workspace) -> None:
+    copy.make("results/tiny_transfer/final.pt")
+    results = copy.results / "tiny_transfer"
+    best = {
+        seed: max(
+            row["valid_accuracy"]
+            for row in read_table(results / f"search/s{seed}/candidates.parquet", "candidates")
+            if row["selected"]
+        )
+        for seed in (3, 4)
+    }
+    winner = max(best, key=lambda seed: (best[seed], -seed))
+    model = results / f"networks/searched-s{winner}/seed1/model.pt"
+    assert (results / "final.pt").read_bytes() == model.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"search__batch": 8}, ["experiments.tiny.search.batch", "unknown key", "batch_size"]),
+        ({"search__batch_size": "many"}, ["experiments.tiny.search.batch_size", "'many'", "integer"]),
+        ({"search__batch_size": 141}, ["experiments.tiny", "search.batch_size", "141", "2..140"]),
+        ({"augment__aux_head": True}, ["augment.aux_head", "20x20"]),
+        ({"dataset__name": "imagenet"}, ["dataset.name", "'imagenet'", "'cifar10'"]),
+        ({"num_nodes": 4}, ["arcs.all_identity", "32 integers", "24"]),
+        ({"arcs__x": {"from": "nowhere"}}, ["arcs.x.from", "'nowhere'", "tiny_transfer"]),
+        ({"arcs__x": {"from": "tiny_transfer"}}, ["from", "tiny_transfer"]),
+    ],
+)
+def test_mistakes_in_the_config_stop_before_any_job(
+    fresh: Workspace, changes: dict[str, object], words: list[str]
+) -> None:
+    fresh.edit(**changes)
+    printed = fresh.fail("results/tiny/final.pt")
+    (line,) = [line for line in printed.splitlines() if "config.yaml: " in line]
+    assert all(word in line for word in words), line
+    assert not fresh.results.exists()
+
+
+def test_unknown_experiment(fresh: Workspace) -> None:
+    assert "'nowhere' is not there; allowed: tiny, tiny_transfer" in fresh.fail("results/nowhere/final.pt")
+
+
+@pytest.mark.parametrize(
+    "command", [["snakemake", "--lint"], ["snakefmt", "--check", "Snakefile", "workflow"]], ids=["lint", "format"]
+)
+def test_style(command: list[str]) -> None:
+    program = Path(sys.executable).parent / command[0]
+    done = subprocess.run([str(program), *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
