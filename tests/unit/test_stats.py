@@ -109,7 +109,7 @@ def test_kendall_interval_at_the_end_of_the_range():
 def test_one_found_network_against_eight():
     improvement = relative_improvement([0.97], [0.965] * 4 + [0.96] * 4)
     assert (improvement.low, improvement.high) == (None, None)
-    assert improvement.reason == "an interval needs at least 3 searches and 8 random networks, there are 1 and 8"
+    assert improvement.reason == "an interval needs at least 4 searches and 8 random networks, there are 1 and 8"
     p = permutation_test([0.97], [0.965] * 4 + [0.96] * 4)
     assert p.value == pytest.approx(1 / 9)
     assert "cannot give less than 0.111" in p.reason
@@ -122,7 +122,7 @@ def test_an_interval_needs_enough_of_both(numbers):
     found = relative_improvement(*values)
     assert found.value is not None
     assert (found.low, found.high) == (None, None)
-    assert "at least 3 searches and 8 random networks" in found.reason
+    assert "at least 4 searches and 8 random networks" in found.reason
 
 
 @pytest.mark.parametrize(("searched", "random"), [([], [0.9] * 8), ([0.9], []), ([], [])])
@@ -133,20 +133,20 @@ def test_nothing_to_compare(searched, random):
 
 
 def test_enough_for_everything_leaves_no_reason():
-    searched, random = [0.97, 0.971, 0.972], np.linspace(0.95, 0.969, 8).tolist()
+    searched, random = [0.97, 0.971, 0.972, 0.973], np.linspace(0.95, 0.969, 8).tolist()
     assert relative_improvement(searched, random).reason == ""
     assert permutation_test(searched, random).reason == ""
 
 
 def test_equal_values_have_no_interval():
-    found = relative_improvement([0.97] * 3, [0.965] * 8)
+    found = relative_improvement([0.97] * 4, [0.965] * 8)
     assert found.value == pytest.approx(0.518, abs=5e-4)
     assert found[1:] == (None, None, "no interval: too many networks have the same accuracy")
 
 
 def test_accuracies_of_zero():
     assert relative_improvement([0.5], [0.0, 0.0]).value is None
-    found = relative_improvement([0.0] * 3, [0.1] * 7 + [0.2])
+    found = relative_improvement([0.0] * 4, [0.1] * 7 + [0.2])
     assert (found.value, found.low) == (-100.0, None)
 
 
@@ -273,7 +273,7 @@ def test_a_planted_effect_is_found():
     generator, runs = np.random.default_rng(2), 100
     found = 0
     for _ in range(runs):
-        searched, random = draw(generator, 3, 0.970, 0.002), draw(generator, 8, 0.960, 0.003, skewed=True)
+        searched, random = draw(generator, 4, 0.970, 0.002), draw(generator, 8, 0.960, 0.003, skewed=True)
         improvement = relative_improvement(searched, random)
         found += permutation_test(searched, random).value < 0.05 and improvement.low > 0
     assert found > 0.9 * runs
@@ -284,7 +284,7 @@ def test_a_planted_effect_is_found():
     [
         (MIN_SEARCHED, MIN_RANDOM, (0.002, 0.003), False),
         (MIN_SEARCHED, MIN_RANDOM, (0.001, 0.004), True),
-        (5, MIN_RANDOM, (0.004, 0.002), False),
+        (5, 20, (0.004, 0.002), False),
     ],
 )
 def test_intervals_of_the_improvement_cover(searched, random, deviations, skewed):
@@ -315,9 +315,9 @@ def test_estimates_are_repeated_exactly_in_another_process():
     code = (
         "import sys; from enas_core import stats;"
         " heavy = {'scipy', 'torch', 'pandas'} & set(sys.modules); assert not heavy, heavy;"
-        " print(repr(stats.relative_improvement([.97, .971, .973], [.95 + i / 500 for i in range(8)])))"
+        " print(repr(stats.relative_improvement([.97, .971, .973, .974], [.95 + i / 500 for i in range(8)])))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    expected = relative_improvement([0.97, 0.971, 0.973], [0.95 + i / 500 for i in range(8)])
+    expected = relative_improvement([0.97, 0.971, 0.973, 0.974], [0.95 + i / 500 for i in range(8)])
     assert done.stdout.strip() == repr(expected)
     assert isinstance(expected, Estimate)
