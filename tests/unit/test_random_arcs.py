@@ -1,7 +1,6 @@
 """random_arcs, as a tool and as a stage."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -21,17 +20,13 @@ def stage_settings(sampler="uniform", seed=5, num_nodes=5):
 
 @pytest.fixture
 def stage(tmp_path):
-    """Runs the stage in tmp_path; returns exit code, rows and texts by file name."""
+    """Runs the stage in tmp_path: the table of `count` arcs; returns exit code and rows."""
 
     def run(count, settings=None):
-        path = tmp_path / "random_arcs.json"
+        path, out = tmp_path / "random_arcs.json", tmp_path / "random_arcs.parquet"
         path.write_text(config.to_json(settings or stage_settings()))
-        out, folder = tmp_path / "random_arcs.parquet", tmp_path / "arcs"
-        code = random_arcs.main(
-            ["--config", str(path), "--count", str(count), "--out", str(out), "--arcs-dir", str(folder)]
-        )
-        rows = tables.read_table(out, "random_arcs") if out.exists() else None
-        return code, rows, {file.name: file.read_text() for file in sorted(folder.glob("*"))}
+        code = random_arcs.main(["--config", str(path), "--count", str(count), "--out", str(out)])
+        return code, tables.read_table(out, "random_arcs") if out.exists() else None
 
     return run
 
@@ -67,13 +62,13 @@ def test_arc_i_of_a_seed_is_arc_0_of_seed_plus_i(sampler):
         (["--num-nodes", "0"], "--num-nodes: 0: allowed is greater than or equal to 1"),
         (["--seed", "-1"], "--seed: -1: allowed is greater than or equal to 0"),
         (["--sampler", "reference", "--num-nodes", "4"], "the reference sampler makes arcs of 5 nodes, not 4"),
-        (["--out", "x.parquet"], "--out and --arcs-dir need --config"),
-        (["--config", "x.json", "--count", "2"], "--config needs --count, --out and --arcs-dir"),
+        (["--out", "x.parquet"], "--index, --out and --arc-out need --config"),
+        (["--config", "x.json", "--count", "2"], "--config needs --count and --out, or --index and --arc-out"),
         (
             ["--config", "x.json", "--num-nodes", "5"],
             "--num-nodes: --config says it already, give one of the two",
         ),
-        (["--config", "x.json", "--count", "1", "--out", "x", "--arcs-dir", "y"], "x.json: No such file or directory"),
+        (["--config", "x.json", "--count", "1", "--out", "x"], "x.json: No such file or directory"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
@@ -90,15 +85,21 @@ def test_negative_count(capsys):
     assert "argument --count: -1 is negative" in capsys.readouterr().err
 
 
-def test_table_and_text_files(stage):
-    code, rows, texts = stage(3)
-    arcs = [str(uniform_arc(seed)) for seed in (5, 6, 7)]
+def test_table(stage):
+    code, rows = stage(3)
     assert code == 0
     assert rows == [
-        {"network": f"random-0{i}", "sampler": "uniform", "seed": 5, "index": i, "arc": arc}
-        for i, arc in enumerate(arcs)
+        {"network": f"random-0{i}", "sampler": "uniform", "seed": 5, "index": i, "arc": str(uniform_arc(5 + i))}
+        for i in range(3)
     ]
-    assert texts == {f"random-0{i}.txt": f"{arc}\n" for i, arc in enumerate(arcs)}
+
+
+def test_text_file_of_one_arc(stage, tmp_path):
+    _, rows = stage(3)
+    out = tmp_path / "random-02.txt"
+    config_file = str(tmp_path / "random_arcs.json")
+    assert random_arcs.main(["--config", config_file, "--index", "2", "--arc-out", str(out)]) == 0
+    assert out.read_text() == f"{rows[2]['arc']}\n"
 
 
 def test_reference_sampler_and_num_nodes_as_a_stage(stage):
@@ -107,24 +108,13 @@ def test_reference_sampler_and_num_nodes_as_a_stage(stage):
 
 
 def test_no_arcs_make_an_empty_table(stage):
-    assert stage(0) == (0, [], {})
+    assert stage(0) == (0, [])
 
 
-def test_more_arcs_leave_the_first_ones_alone(stage, tmp_path):
-    _, first, _ = stage(2)
-    files = [tmp_path / "arcs" / f"random-0{i}.txt" for i in range(2)]
-    for file in files:
-        os.utime(file, ns=(10**18, 10**18))
-    _, more, texts = stage(4)
+def test_more_arcs_leave_the_first_ones_alone(stage):
+    _, first = stage(2)
+    _, more = stage(4)
     assert more[:2] == first
-    assert len(texts) == 4
-    assert [file.stat().st_mtime_ns for file in files] == [10**18] * 2
-
-
-def test_a_wrong_text_file_is_written_anew(stage, tmp_path):
-    _, _, right = stage(2)
-    (tmp_path / "arcs" / "random-01.txt").write_bytes(b"\xff\xfe")
-    assert stage(2)[2] == right
 
 
 def test_names_are_as_wide_as_needed():
@@ -140,11 +130,9 @@ def test_provenance_names_the_settings(stage, tmp_path):
     assert made_by["config_fingerprint"] == config.fingerprint(stage_settings())
 
 
-def test_a_mistake_in_the_settings_writes_nothing(stage, tmp_path, capsys):
-    code, rows, texts = stage(2, stage_settings("reference", num_nodes=4))
-    assert (code, rows, texts) == (2, None, {})
+def test_a_mistake_in_the_settings_writes_nothing(stage, capsys):
+    assert stage(2, stage_settings("reference", num_nodes=4)) == (2, None)
     assert capsys.readouterr().err == "error: the reference sampler makes arcs of 5 nodes, not 4\n"
-    assert not (tmp_path / "arcs").exists()
 
 
 def test_starts_without_the_heavy_libraries():

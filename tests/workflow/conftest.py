@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +72,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def copy(finished: Workspace, tmp_path: Path) -> Iterator[Workspace]:
+def copy(finished: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the finished run, to be changed."""
     subprocess.run(["cp", "-a", f"{finished.folder}/.", str(tmp_path)], check=True)
-    yield Workspace(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture
