@@ -54,14 +54,14 @@ def _run(options: argparse.Namespace) -> None:
     if loose:
         raise ValueError(f"--{next(iter(loose)).replace('_', '-')}: --config says it already, give one of the two")
     given = [value is not None for value in stage]
+    if given not in ([True, False, True, False], [False, True, False, True]):
+        raise ValueError("--config needs --count and --out, or --index and --arc-out")
     stage_settings = load_stage_settings(options.config, RandomArcsSettings)
-    if given == [True, False, True, False]:
+    if options.out is not None:
         run(stage_settings, options.count, options.out)
-    elif given == [False, True, False, True]:
+    else:
         *_, arc = draw_arcs(stage_settings.random_arcs, stage_settings.num_nodes, options.index + 1)
         tables.write_text(options.arc_out, f"{arc}\n")
-    else:
-        raise ValueError("--config needs --count and --out, or --index and --arc-out")
 
 
 def whole_number(text: str) -> int:
