@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -23,13 +25,30 @@ from enas_core.supernet import Supernet
 ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
 CHECK_EVERY = 50  # steps between looks for divergence, each of which waits for the device
 
+MALLOC_PARAMETERS = {
+    "M_MMAP_MAX": (-4, 0),
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TOP_PAD": (-2, 64 * 2**20),
+}
+"""Numbers from malloc.h and values: no separate mappings, never shrink, grow by 64 MiB."""
+
 
 def pick_device(name: str, cpu_threads: int) -> torch.device:
     """`auto`, `cpu` or `cuda`, made ready. Raises ValueError for a CUDA device that is not there."""
     torch.set_num_threads(cpu_threads)
+    _keep_freed_memory()
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: no CUDA device is there; allowed here: auto, cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse the memory of freed tensors instead of returning it to the system, which would hand out each
+    page again, zeroed, in the next step. Other C libraries stay as they are."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for parameter, value in MALLOC_PARAMETERS.values():
+            libc.mallopt(parameter, value)
 
 
 def describe_device(device: torch.device) -> str:

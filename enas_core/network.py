@@ -19,6 +19,7 @@ from enas_core.ops import (
     BN_DECAY,
     AuxHead,
     BatchNorm,
+    Classifier,
     FactorizedReduction,
     ReLUConvBN,
     SepConv,
@@ -82,7 +83,7 @@ class Cell(nn.Module):
             for slot, (index, op) in enumerate(((node.index_1, node.op_1), (node.index_2, node.op_2))):
                 y = states.apply(self.ops[2 * i + slot], index)
                 if drop_path is not None and arcs.OPS[op] != "identity":
-                    y = y * drop_path[:, i, slot, None, None, None]
+                    y = y * drop_path[:, i, slot, None, None, None].to(y.dtype)
                 outputs.append(y)
             states.append(outputs[0] + outputs[1])
         loose = [self.reduce_loose[str(i)](states[i]) if str(i) in self.reduce_loose else states[i] for i in self.loose]
@@ -154,7 +155,7 @@ class Network(nn.Module):
         aux_shape = self.cells[self.aux_layer].shape
         self.aux_head = AuxHead(*aux_shape, num_classes) if aux_head else None
         self.num_features = newer.channels
-        self.fc = nn.Linear(newer.channels, num_classes, bias=False)
+        self.fc = Classifier(newer.channels, num_classes)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         self._norms = tuple(m for m in self.modules() if isinstance(m, BatchNorm) and m.tracking)
 
@@ -184,9 +185,9 @@ class Network(nn.Module):
         """Moving statistics of all batch norms. Zero-debiased, they weigh the n-th batch by
         0.1 / (1 - 0.9^n), so that the initial values have no part."""
         self.num_updates += 1
-        weight = torch.as_tensor(1 - BN_DECAY, dtype=self.fc.weight.dtype, device=self.num_updates.device)
+        weight: Tensor | float = 1 - BN_DECAY
         if self.bn_zero_debias:
-            weight = weight / (1 - BN_DECAY ** self.num_updates.to(weight.dtype))
+            weight = weight / (1 - BN_DECAY ** self.num_updates.to(self.fc.weight.dtype))
         moving = [t for bn in self._norms for t in (bn.running_mean, bn.running_var)]
         batch = [t for bn in self._norms for t in (bn.batch_mean, bn.batch_var)]
         change = torch._foreach_sub(batch, moving)

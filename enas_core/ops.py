@@ -215,6 +215,16 @@ class BlockConv(nn.Module):
         return F.conv2d(x, torch.cat([self.blocks[i] for i in ids], 1))
 
 
+class Classifier(nn.Linear):
+    """The last layer: logits of features, in the precision of the weights whatever that of the features."""
+
+    def __init__(self, features: int, num_classes: int) -> None:
+        super().__init__(features, num_classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
+
+
 class AuxHead(nn.Module):
     """Auxiliary classifier: ReLU, average pool 5x5 stride 3, 1x1 convolution to 128, convolution over the
     whole map to 768, global average, linear. Its batch norm always uses batch statistics."""
@@ -226,7 +236,7 @@ class AuxHead(nn.Module):
         self.bn_1 = BatchNorm(128, tracking=False)
         self.conv_2 = conv(128, 768, self.size)
         self.bn_2 = BatchNorm(768, tracking=False)
-        self.fc = nn.Linear(768, num_classes, bias=False)
+        self.fc = Classifier(768, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.avg_pool2d(F.relu(x), 5, 3)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from enas_core import arc as arcs
 from enas_core.arc import OPS, Arc
 from enas_core.network import Shape, States, calibration, read_torch_file, reduction_layers
-from enas_core.ops import AuxHead, BatchNorm, BlockConv, FactorizedReduction, build_op, concatenate, conv
+from enas_core.ops import AuxHead, BatchNorm, BlockConv, Classifier, FactorizedReduction, build_op, concatenate, conv
 from enas_core.tables import atomic_path
 
 FILE_FORMAT = 1
@@ -49,7 +49,7 @@ class SharedCell(nn.Module):
             for slot, (index, op) in enumerate(((node.index_1, node.op_1), (node.index_2, node.op_2))):
                 y = states.apply(self.ops[i][slot][op][index], index)
                 if drop_path is not None and OPS[op] != "identity":
-                    y = y * drop_path[:, i, slot, None, None, None]
+                    y = y * drop_path[:, i, slot, None, None, None].to(y.dtype)
                 outputs.append(y)
             states.append(outputs[0] + outputs[1])
         loose = arcs.loose_ids(nodes)
@@ -92,7 +92,7 @@ class Supernet(nn.Module):
         aux_size = newer.size  # no reduction follows
         self.aux_head = AuxHead(channels, aux_size, num_classes) if aux_head else None
         self.num_features = channels
-        self.fc = nn.Linear(channels, num_classes, bias=False)
+        self.fc = Classifier(channels, num_classes)
 
     def train(self, mode: bool = True) -> Supernet:
         """Switch the auxiliary head on or off. No layer inside depends on the mode, and to tell thousands of them
