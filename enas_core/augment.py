@@ -11,12 +11,13 @@ import torch
 from enas_core import cli, schedule
 from enas_core.arc import Arc, read_arc
 from enas_core.checkpoint import Saver, StateDirectory, resume, run_fingerprint
-from enas_core.config import AugmentSettings, fingerprint, load_stage_settings, to_json
-from enas_core.data import Dataset, load, plan_epoch, training_batch
-from enas_core.engine import TrainingRun, describe_device, evaluate_network, factors, pick_device
+from enas_core.cli import checked
+from enas_core.config import AugmentSettings, Name, fingerprint, load_stage_settings, to_json
+from enas_core.data import Dataset, plan_epoch, training_batch
+from enas_core.engine import TrainingRun, describe_device, evaluate_network, factors, load_for, pick_device
 from enas_core.network import Network, save
 from enas_core.ops import initialise
-from enas_core.tables import provenance, table_identity, write_table
+from enas_core.tables import provenance, write_table
 
 
 class AugmentRun(TrainingRun):
@@ -50,7 +51,7 @@ class AugmentRun(TrainingRun):
         self.tick()
         while self.epoch < self.augment.num_epochs:
             self.train_epoch(saver)
-            self.evaluate_epoch()
+            self.evaluate_epoch(saver)
             saver.save()
 
     def train_epoch(self, saver: Saver) -> None:
@@ -71,11 +72,12 @@ class AugmentRun(TrainingRun):
             self.advance(saver)
         self.check()
 
-    def evaluate_epoch(self) -> None:
+    def evaluate_epoch(self, saver: Saver) -> None:
         """Test the network and write the epoch's row."""
         loss, accuracy = self.epoch_means()
         train_seconds = self.seconds
-        test_loss, test_accuracy = evaluate_network(self.network, self.data.test, self.augment.batch_size)
+        # What is saved after a batch starts with this evaluation.
+        test_loss, test_accuracy = evaluate_network(self.network, self.data.test, self.augment.batch_size, saver.step)
         self.tick()
         row = {
             "experiment": self.settings.experiment,
@@ -101,7 +103,7 @@ def stage(options: argparse.Namespace) -> None:
     settings = load_stage_settings(options.config, AugmentSettings)
     arc = read_arc(options.arc_file, settings.num_nodes)
     device = pick_device(options.device, settings.cpu_threads)
-    data = load(options.data, device)
+    data = load_for(settings, settings.augment, options.data, device)
     identity = run_fingerprint(
         "augment", to_json(settings), data.fingerprint, str(arc), options.network, str(options.seed)
     )
@@ -112,9 +114,9 @@ def stage(options: argparse.Namespace) -> None:
         facts = {
             "experiment": settings.experiment,
             "dataset": settings.dataset,
-            "classes": data.manifest["classes"],
-            "mean": data.manifest["mean"],
-            "std": data.manifest["std"],
+            "classes": data.manifest.classes,
+            "mean": data.manifest.mean,
+            "std": data.manifest.std,
             "test_accuracy": run.rows[-1]["test_accuracy"],
             "provenance": made_by,
         }
@@ -125,8 +127,9 @@ def stage(options: argparse.Namespace) -> None:
         lambda: AugmentRun(settings, data, arc, options.network, options.seed, device),
         StateDirectory(options.state_dir, identity),
         options.save_every,
-        complete=weights.exists() and table_identity(table) == identity,
-        emit=emit,
+        weights,
+        table,
+        emit,
     )
 
 
@@ -136,8 +139,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_settings("augment")
     parser.add_data()
     parser.add_argument("--arc-file", type=Path, required=True, help="text file with the arc in its integer form")
-    parser.add_argument("--network", required=True, help="name of the network in the tables")
-    parser.add_argument("--seed", type=int, required=True, help="seed of everything random in the training")
+    parser.add_argument("--network", type=checked(Name), required=True, help="name of the network in the tables")
+    parser.add_seed("seed of everything random in the training")
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and model.pt")
     parser.add_state()
     parser.add_device()

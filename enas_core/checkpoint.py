@@ -1,7 +1,11 @@
 """Training state on disk: saved whole or not at all, verified when read, and never taken for another run's.
 
 A state directory holds `current.state`, `previous.state` and `lock`. A state file is one line of JSON
-(format, fingerprint, sha256 of the rest, whether the run had finished) followed by `torch.save` data.
+(format, fingerprint, sha256 of the rest) followed by `torch.save` data.
+
+What a state needs to be complete: weights, optimiser, controller with its moving baseline, position, rows
+and the epoch's log. There is no random generator in it because none outlives a step: every draw is keyed
+by seed, purpose, epoch and step (`schedule.stream_seed`), the epoch's permutation included.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from enas_core.cli import log
-from enas_core.tables import atomic_path
+from enas_core.tables import atomic_path, discard_partial, table_identity
 
 STATE_FORMAT = 1
 
@@ -45,21 +49,20 @@ class StateDirectory:
 
     def __enter__(self) -> StateDirectory:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("a+")
+        path = self.folder / "lock"
+        self._lock = path.open("ab+", buffering=0)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.truncate(0)
+            self._lock.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
         except BlockingIOError:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            self._lock.close()
+            owner = path.read_text() or "unknown"
             raise ValueError(
                 f"{self.folder}: in use by another process ({owner}); wait until it has ended, or end it"
             ) from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        self._lock.flush()
-        for leftover in self.folder.glob(".*.state.*"):  # of a process killed while saving
-            leftover.unlink()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        discard_partial(self.current)
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
@@ -77,6 +80,9 @@ class StateDirectory:
                 log.info("state %s: not used: %s", path, error)
                 continue
             log.info("state %s: used, of a run that %s", path, "had finished" if finished else "was interrupted")
+            if path == self.previous:
+                # It would be overwritten by the useless one at the next save.
+                path.replace(self.current)
             return state, finished
         log.info("state %s: none to resume, starting from the beginning", self.folder)
         return None
@@ -85,36 +91,34 @@ class StateDirectory:
         header, _, payload = path.read_bytes().partition(b"\n")
         try:
             facts = json.loads(header)
-            found = facts["format"], facts["fingerprint"]
-            finished, checksum = facts["finished"], facts["sha256"]
-        except (ValueError, KeyError, TypeError):
-            raise StateError("not a state file, or a truncated one") from None
+            found, checksum = (facts["format"], facts["fingerprint"]), facts["sha256"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise StateError("not a state file, or a truncated or corrupt one") from None
         if found != (STATE_FORMAT, self.fingerprint):
             raise StateError("saved under other settings, data, arc, seed or state format")
         if hashlib.sha256(payload).hexdigest() != checksum:
             raise StateError("truncated or corrupt (its checksum does not match)")
-        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True), bool(finished)
+        try:
+            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            return content["run"], content["finished"]
+        except Exception as error:  # with the right checksum, so not written by this program
+            raise StateError(f"not readable: {' '.join(str(error).split())[:150]}") from None
 
     def save(self, state: dict[str, Any], finished: bool = False) -> None:
         """Make `state` the current one; the one before is kept until the next save is whole."""
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({"finished": finished, "run": state}, buffer)
         payload = buffer.getbuffer()
-        facts = {
-            "format": STATE_FORMAT,
-            "fingerprint": self.fingerprint,
-            "finished": finished,
-            "sha256": hashlib.sha256(payload).hexdigest(),
-        }
-        self.folder.mkdir(parents=True, exist_ok=True)
+        checksum = hashlib.sha256(payload).hexdigest()
+        facts = {"format": STATE_FORMAT, "fingerprint": self.fingerprint, "sha256": checksum}
         with atomic_path(self.current) as temporary:
             with temporary.open("wb") as file:
                 file.write(json.dumps(facts).encode() + b"\n")
                 file.write(payload)
-            if self.current.exists():
+                file.flush()
+                os.fsync(file.fileno())
+            if self.current.exists():  # if the process is killed here, `previous` is the newest
                 self.current.replace(self.previous)
-        if finished:
-            self.previous.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the states, when the run's outputs are complete."""
@@ -128,7 +132,7 @@ class Interrupted(SystemExit):
 
 class Saver:
     """Saves when it is time to, and on SIGTERM or SIGINT (then it raises Interrupted). Use as a context
-    manager around the training loop, and call `step` after every step."""
+    manager, which defers the two signals to the next `step` or `save`; call `step` after every step."""
 
     def __init__(self, directory: StateDirectory, minutes: float, state: Callable[[], dict[str, Any]]) -> None:
         self.directory, self.seconds, self.state = directory, 60 * minutes, state
@@ -179,22 +183,29 @@ def resume(
     create: Callable[[], R],
     states: StateDirectory,
     save_every: float,
-    complete: bool,
+    weights: Path,
+    table: Path,
     emit: Callable[[R], None],
 ) -> None:
-    """Finish a run, from its saved state where there is one, and emit its outputs.
+    """Finish a run, from its saved state where there is one, and emit its outputs, `weights` and then `table`,
+    which records the fingerprint of `states` as `run` in its provenance. `save_every`: minutes.
 
     The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
     orphaned process finished after its outputs were deleted is emitted again, not repeated."""
     with states:
-        if complete:
-            log.info("outputs are complete, nothing to do (delete them and %s to start again)", states.folder)
+        for output in (weights, table):
+            discard_partial(output)
+        if weights.exists() and table_identity(table) == states.fingerprint:
+            log.info("outputs are complete, nothing to do (delete %s and %s to start again)", weights, table)
             return states.clear()
         found, run = states.load(), create()
-        if found is not None:
-            run.load_state_dict(found[0])
-        if found is None or not found[1]:
-            with Saver(states, save_every, run.state_dict) as saver:
+        # Nor do signals interrupt the emission, which takes a moment.
+        with Saver(states, save_every, run.state_dict) as saver:
+            if found is not None:
+                run.load_state_dict(found[0])
+            if found is None or not found[1]:
                 run.train(saver)
                 states.save(run.state_dict(), finished=True)
-        emit(run)
+            table.unlink(missing_ok=True)  # or it would vouch for the new weights before they are complete
+            emit(run)
+            log.info("written: %s, %s", weights, table)

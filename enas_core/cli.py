@@ -7,15 +7,34 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
+from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
-from enas_core.config import Workflow
+from enas_core.config import Seed, Workflow
 
 log = logging.getLogger("enas_core")
 
 T = TypeVar("T")
+
+
+class RunError(Exception):
+    """A run cannot go on, and no input is to blame for it: one line, exit code 1."""
+
+
+def checked(kind: Any) -> Callable[[str], Any]:
+    """Type of an option with the bounds of a settings' annotation."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def parse(text: str) -> Any:
+        try:
+            return adapter.validate_strings(text)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].replace("Input should be", "allowed is")
+            raise argparse.ArgumentTypeError(f"{text[:80]!r}: {message}") from None
+
+    return parse
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,6 +43,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, module: str, description: str) -> None:
         super().__init__(prog=f"python -m enas_core.{module}", description=description)
         self.add_argument("--log-file", type=Path, help="append plain progress lines to this file")
+
+    def error(self, message: str) -> NoReturn:
+        """One line, exit code 2."""
+        self.exit(2, f"error: {' '.join(message.split())} (--help explains the options)\n")
 
     def add_settings(self, stage: str) -> None:
         """`--config`."""
@@ -35,14 +58,19 @@ class Parser(argparse.ArgumentParser):
         """`--data`."""
         self.add_argument("--data", type=Path, required=True, help="folder that prepare_data has written")
 
+    def add_seed(self, meaning: str) -> None:
+        """`--seed`."""
+        self.add_argument("--seed", type=checked(Seed), required=True, help=meaning)
+
     def add_state(self) -> None:
         """`--state-dir`, `--save-every`."""
+        save_every = Workflow.model_fields["save_every"]
         self.add_argument("--state-dir", type=Path, required=True, help="where the state to resume from is kept")
         self.add_argument(
             "--save-every",
-            type=float,
+            type=checked(Annotated[float, save_every]),
             metavar="MINUTES",
-            default=Workflow.model_fields["save_every"].default,
+            default=save_every.default,
             help="time between two saves of the state, besides the one after each epoch (default: %(default)s)",
         )
 
@@ -60,16 +88,23 @@ class Parser(argparse.ArgumentParser):
 def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], arguments: list[str] | None) -> int:
     """Parse, run, and turn the user's mistakes (ValueError) and the machine's (OSError) into one line.
 
-    Returns the exit code: 0, 2 after a mistake, 1 (with the traceback in the log) after an error of our own."""
+    Returns the exit code: 0; 2 after a mistake; 1 after a run that failed by itself (RunError, or memory that did
+    not suffice), or, with the traceback in the log, after an error of our own; 130 after SIGINT."""
     options = parser.parse_args(arguments)
     try:
         _start_logging(options.log_file)
         stage(options)
     except ValueError as error:
         return _fail(" ".join(str(error).split()))
+    except RunError as error:
+        return _fail(str(error), code=1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", code=130)
     except OSError as error:
         return _fail(f"{error.filename2 or error.filename or 'input/output'}: {error.strerror or error}")
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
+            return _fail(f"the memory does not suffice: {' '.join(str(error).split())[:200]}", code=1)
         log.exception("unexpected error")
         return 1
     finally:
@@ -79,11 +114,11 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
     return 0
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = 2) -> int:
     if not log.handlers:  # the log file itself could not be opened
         print(f"error: {message}", file=sys.stderr)
     log.error("error: %s", message)
-    return 2
+    return code
 
 
 def _start_logging(log_file: Path | None) -> None:
@@ -92,9 +127,16 @@ def _start_logging(log_file: Path | None) -> None:
     log.addHandler(_TerminalHandler())
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(log_file)
+        handler = _LogFile(log_file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
+
+
+class _LogFile(logging.FileHandler):
+    """Lines that a full disk does not take are on the terminal, at least."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Go on without this line."""
 
 
 class _TerminalHandler(logging.Handler):

@@ -25,12 +25,19 @@ from enas_core.arc import OPS, Arc
 
 Float = Annotated[float, Field(strict=False, allow_inf_nan=False)]  # YAML reads 1e-4 as a string
 Probability = Annotated[Float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Filters = Annotated[int, Field(ge=2, le=10_000, multiple_of=2)]
+Nodes = Annotated[int, Field(ge=1, le=16)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # a column of the tables
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
 OpValues = Annotated[tuple[Float, ...], Field(strict=False, min_length=len(OPS), max_length=len(OPS))]
 
 RESERVED_NETWORKS = re.compile(r"^(searched-s\d+|random-\d+)$")
+
+
+DatasetName = Literal["cifar10", "cifar100", "digits"]
 
 
 class DatasetFacts(NamedTuple):
@@ -59,18 +66,18 @@ class Settings(BaseModel):
 class Source(Settings):
     """Which images are used, and how they are divided."""
 
-    name: Literal["cifar10", "cifar100", "digits"]
+    name: DatasetName
     """Which images."""
     source: Literal["torchvision", "parquet", "digits"]
     """Where they come from: torchvision's original files (downloaded, or found under `data_path`),
     Parquet files in the Hugging Face layout under `data_path`, or scikit-learn's built-in digits."""
-    max_train_images: Count | None = None
+    max_train_images: Annotated[int, Field(ge=1)] | None = None
     """Use only the first so many training images; null: all."""
-    max_test_images: Count | None = None
+    max_test_images: Annotated[int, Field(ge=1)] | None = None
     """Use only the first so many test images; null: all."""
     split_test_images: Count | None = None
     """For a dataset without a test part (digits): so many images, drawn at random, become it."""
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Seed = 0
     """Seed of that draw."""
 
     @model_validator(mode="after")
@@ -95,11 +102,11 @@ class Source(Settings):
 class Augmentation(Settings):
     """Random changes to training images, on the normalised image (so zero is the mean colour)."""
 
-    crop_padding: Annotated[int, Field(ge=0)] = 4
+    crop_padding: Annotated[int, Field(ge=0, le=1024)] = 4
     """Zero padding around the image before a random crop of the original size, pixels; 0: no crop."""
     flip: bool = True
     """Flip left-right with probability 1/2."""
-    cutout: Annotated[int, Field(ge=0)] = 0
+    cutout: Annotated[int, Field(ge=0, le=1024)] = 0
     """Side of the square set to zero around a random centre, pixels; 0: none."""
 
 
@@ -118,7 +125,7 @@ class Training(Settings):
     """Images a step."""
     num_layers: Count
     """Normal cells in the network; two reduction cells come on top."""
-    num_filters: Annotated[int, Field(ge=2, multiple_of=2)]
+    num_filters: Filters
     """Channels of the first cells' nodes; each reduction cell doubles them."""
     aux_head: bool = True
     """Second classifier behind the second reduction cell, used in training only."""
@@ -199,7 +206,7 @@ class Controller(Settings):
     """The advantage is reward minus this baseline. `updated`: the original has already mixed the
     present reward in, which scales every advantage by baseline_decay. `previous`: independent of the
     present reward, as REINFORCE asks."""
-    updates_per_epoch: Annotated[int, Field(ge=0)] = 30
+    updates_per_epoch: Annotated[int, Field(ge=0, le=1_000_000)] = 30
     """Controller updates after each epoch of the supernet."""
     arcs_per_update: Count = 10
     """Sampled arcs whose gradients each update averages."""
@@ -211,7 +218,7 @@ class Search(Training):
     num_epochs: Count = 150
     batch_size: Annotated[int, Field(ge=2)] = 160
     num_layers: Count = 6
-    num_filters: Annotated[int, Field(ge=2, multiple_of=2)] = 20
+    num_filters: Filters = 20
     keep_prob: Probability = 0.9
     l2: Annotated[Float, Field(ge=0)] = 1e-4
     lr_min: Annotated[Float, Field(ge=0)] = 0.0005
@@ -236,7 +243,7 @@ class Augment(Training):
     num_epochs: Count = 630
     batch_size: Annotated[int, Field(ge=2)] = 144
     num_layers: Count = 15
-    num_filters: Annotated[int, Field(ge=2, multiple_of=2)] = 36
+    num_filters: Filters = 36
     keep_prob: Probability = 0.8
     l2: Annotated[Float, Field(ge=0)] = 2e-4
     lr_min: Annotated[Float, Field(ge=0)] = 0.0001
@@ -295,9 +302,9 @@ class Experiment(Settings):
 
     preset: Literal["original", "corrected"] = "original"
     """`original`: the authors' program as it is. `corrected`: each of its surprises as it should be."""
-    num_nodes: Annotated[int, Field(ge=1, le=16)] = 5
+    num_nodes: Nodes = 5
     """Nodes of a cell."""
-    cpu_threads: Annotated[int, Field(ge=1, le=1024)] = 2
+    cpu_threads: Threads = 2
     """Threads of each training on a CPU. A setting, since results on a CPU depend on it."""
     dataset: Dataset
     search: SearchSection = SearchSection()
@@ -315,19 +322,8 @@ class Experiment(Settings):
                 f"search.valid_images: {self.search.valid_images} is out of range 1..{data.num_train - 1}"
                 f" ({data.num_train} training images)"
             )
-        searched = data.num_train - self.search.valid_images
-        for section, images in (("search", searched), ("augment", data.num_train)):
-            training: Training = getattr(self, section)
-            if training.batch_size > images:
-                raise ValueError(
-                    f"{section}.batch_size: {training.batch_size} is out of range 2..{images}"
-                    f" ({images} training images)"
-                )
-            if training.aux_head and size // 4 < 5:
-                raise ValueError(
-                    f"{section}.aux_head: true needs images of at least 20x20, {data.name} has {size}x{size};"
-                    " allowed: false"
-                )
+        check_training("search", self.search, data.num_train - self.search.valid_images, size)
+        check_training("augment", self.augment, data.num_train, size)
         if data.augmentation.cutout > size:
             raise ValueError(f"dataset.augmentation.cutout: {data.augmentation.cutout} is out of range 0..{size}")
         if self.baseline.sampler == "reference" and self.num_nodes != 5:
@@ -352,6 +348,18 @@ class Experiment(Settings):
             if not isinstance(arc, (str, dict, Transfer)):
                 raise ValueError(f"{name}: {arc!r} is neither an arc in quotes nor {{from: EXPERIMENT}}")
         return value
+
+
+def check_training(section: str, training: Training, images: int, size: int) -> None:
+    """Raise ValueError unless a training of `section` can use so many images of `size` x `size` pixels."""
+    if training.batch_size > images:
+        raise ValueError(
+            f"{section}.batch_size: {training.batch_size} is out of range 2..{images} ({images} training images)"
+        )
+    if training.aux_head and size // 4 < 5:
+        raise ValueError(
+            f"{section}.aux_head: true needs images of at least 20x20, these have {size}x{size}; allowed: false"
+        )
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -397,7 +405,7 @@ class RandomArcsSettings(Settings):
     """What random_arcs depends on (how many is not part of it: more arcs leave the first ones alone)."""
 
     experiment: Name
-    num_nodes: int
+    num_nodes: Nodes
     random_arcs: RandomArcs
 
 
@@ -405,9 +413,9 @@ class SearchSettings(Settings):
     """What search depends on."""
 
     experiment: Name
-    dataset: str
-    num_nodes: int
-    cpu_threads: int
+    dataset: DatasetName
+    num_nodes: Nodes
+    cpu_threads: Threads
     augmentation: Augmentation
     search: Search
 
@@ -422,9 +430,9 @@ class AugmentSettings(Settings):
     """What augment depends on."""
 
     experiment: Name
-    dataset: str
-    num_nodes: int
-    cpu_threads: int
+    dataset: DatasetName
+    num_nodes: Nodes
+    cpu_threads: Threads
     augmentation: Augmentation
     augment: Augment
 
@@ -659,6 +667,18 @@ def _inherited_description(model: type[Settings], name: str) -> str:
     )
 
 
+def _write_resolved(path: Path, text: str) -> int:
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        print(f"error: {path}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m enas_core.config", description="Validate config.yaml and print the resolved settings."
@@ -671,9 +691,7 @@ def main(arguments: list[str] | None = None) -> int:
     if (options.resolved is None) != (options.out is None):
         parser.error("--resolved and --out go together")
     if options.resolved is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(options.resolved)
-        return 0
+        return _write_resolved(options.out, options.resolved)
     try:
         experiments = load_workflow(options.configfile).experiments
         if options.experiment is not None and options.experiment not in experiments:

@@ -7,20 +7,35 @@ are made at once from the seed and the epoch, so a batch depends on nothing but 
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from enas_core.config import Augmentation
+from enas_core.config import Augmentation, Count, DatasetName, Float
 from enas_core.schedule import stream_seed
 
-MANIFEST_FORMAT = 1
+
+class Manifest(BaseModel):
+    """What prepare_data says of the arrays beside it. `image_shape`: size, size, channels; `mean`, `std`: of each
+    channel, of pixels in 0..1; `sha256`: of each array file."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Literal[1]
+    dataset: DatasetName
+    classes: Annotated[list[str], Field(min_length=2)]
+    image_shape: Annotated[tuple[Count, Count, Count], Field(strict=False)]
+    mean: list[Float]
+    std: list[Float]
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,31 +57,31 @@ class Split:
 
 
 class Dataset(NamedTuple):
-    """A prepared dataset; `manifest` is what prepare_data wrote about it."""
+    """A prepared dataset."""
 
     train: Split
     test: Split
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def image_size(self) -> int:
         """Side of an image, pixels."""
-        return self.manifest["image_shape"][0]
+        return self.manifest.image_shape[0]
 
     @property
     def in_channels(self) -> int:
         """1 grey, 3 colour."""
-        return self.manifest["image_shape"][2]
+        return self.manifest.image_shape[2]
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
-        return len(self.manifest["classes"])
+        return len(self.manifest.classes)
 
     @property
     def fingerprint(self) -> str:
         """Identifies the images and labels."""
-        return json.dumps(self.manifest["sha256"], sort_keys=True)
+        return json.dumps(self.manifest.sha256, sort_keys=True)
 
 
 def load(folder: Path, device: torch.device) -> Dataset:
@@ -74,16 +89,19 @@ def load(folder: Path, device: torch.device) -> Dataset:
     manifest says."""
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text())
-        if manifest["format"] != MANIFEST_FORMAT:
-            raise ValueError(f"{path}: format {manifest['format']!r}, this version reads format {MANIFEST_FORMAT}")
-        arrays = {name: _read_array(folder / f"{name}.npy", manifest["sha256"]) for name in ARRAYS}
-        deviation = torch.tensor(manifest["std"]).clamp_min(1e-8)
-        scale, shift = 1 / (255 * deviation), -torch.tensor(manifest["mean"]) / deviation
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        arrays = {name: _read_array(folder / f"{name}.npy", manifest) for name in ARRAYS}
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror}; run prepare_data") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a manifest of prepare_data ({type(error).__name__}: {error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{path}: not a manifest of this version's prepare_data: {key}: {first['msg']}") from None
+    for part in ("train", "test"):
+        if len(arrays[f"{part}_images"]) != len(arrays[f"{part}_labels"]):
+            raise ValueError(f"{folder}: {part}_images.npy and {part}_labels.npy are of different length")
+    deviation = torch.tensor(manifest.std).clamp_min(1e-8)
+    scale, shift = 1 / (255 * deviation), -torch.tensor(manifest.mean) / deviation
     train, test = (
         Split(
             *(torch.from_numpy(arrays[f"{part}_{what}"]).to(device) for what in ("images", "labels")),
@@ -98,11 +116,20 @@ def load(folder: Path, device: torch.device) -> Dataset:
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def _read_array(path: Path, checksums: dict[str, str]) -> np.ndarray:
+def _read_array(path: Path, manifest: Manifest) -> np.ndarray:
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != checksums[path.name]:
+    if hashlib.sha256(content).hexdigest() != manifest.sha256.get(path.name):
         raise ValueError(f"{path}: its checksum is not the one in manifest.json; run prepare_data again")
-    return np.load(path, allow_pickle=False)
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+        kind, shape = (np.uint8, manifest.image_shape) if "images" in path.name else (np.int64, ())
+        if array.dtype != kind or array.shape[1:] != shape or not len(array):
+            raise ValueError(f"{array.dtype} of shape {array.shape}")
+        if not shape and not 0 <= array.min() <= array.max() < len(manifest.classes):
+            raise ValueError(f"labels out of range 0..{len(manifest.classes) - 1}")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not an array of prepare_data: {error}") from None
+    return array
 
 
 class EpochPlan(NamedTuple):

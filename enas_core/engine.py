@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +18,9 @@ from torch import Tensor, nn
 from enas_core import schedule
 from enas_core.arc import Arc
 from enas_core.checkpoint import Saver
-from enas_core.cli import log, time_left
-from enas_core.config import SearchSettings, Training
-from enas_core.data import Dataset, Split, equal_batches, plain_batch
+from enas_core.cli import RunError, log, time_left
+from enas_core.config import AugmentSettings, Search, SearchSettings, Training, check_training
+from enas_core.data import Dataset, Split, equal_batches, load, plain_batch
 from enas_core.network import Network
 from enas_core.supernet import Supernet
 
@@ -40,6 +42,23 @@ def pick_device(name: str, cpu_threads: int) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: no CUDA device is there; allowed here: auto, cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def load_for(
+    settings: SearchSettings | AugmentSettings, training: Training, folder: Path, device: torch.device
+) -> Dataset:
+    """Prepared images for `training`. Raises ValueError, one line, when they are not what the settings count on."""
+    data = load(folder, device)
+    if data.manifest.dataset != settings.dataset:
+        raise ValueError(f"{folder}: holds {data.manifest.dataset!r}, the settings are for {settings.dataset!r}")
+    held_out = training.valid_images if isinstance(training, Search) else 0
+    if held_out >= len(data.train):
+        raise ValueError(f"{folder}: search.valid_images: {held_out}, but there are {len(data.train)} training images")
+    try:
+        check_training("search" if held_out else "augment", training, len(data.train) - held_out, data.image_size)
+    except ValueError as error:
+        raise ValueError(f"{folder} does not fit the settings: {error}") from None
+    return data
 
 
 def _keep_freed_memory() -> None:
@@ -199,7 +218,7 @@ class TrainingRun(ABC):
         self._clock = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes. Raises ValueError instead when a step has diverged."""
+        """Everything that changes. Raises RunError instead when a step has diverged."""
         self.check()
         return {
             "sgd": self.sgd.state_dict(),
@@ -216,6 +235,7 @@ class TrainingRun(ABC):
         self.log.values.copy_(state["log"])
         self.rows = state["rows"]
         self.epoch, self.step, self.seconds = state["position"]
+        log.info("%s goes on at epoch %d, step %d", self.name, self.epoch, self.step)
 
     def descend(self, step: int, outputs: tuple[Tensor, Tensor | None], labels: Tensor) -> None:
         """Gradient step number `step` of the epoch, recorded on the device."""
@@ -243,14 +263,25 @@ class TrainingRun(ABC):
         self.seconds, self._clock = self.seconds + now - self._clock, now
 
     def check(self) -> None:
-        """Raise ValueError when a training step of this epoch has diverged. Waits for the device."""
-        step = self.log.first_divergence(min(self.step, self.steps))
+        """Raise RunError when a training step of this epoch has diverged. Waits for the device."""
+        done = min(self.step, self.steps)
+        step = self.log.first_divergence(done)
         if step is not None:
-            rate = schedule.learning_rate(self.training, self.epoch, step)
-            raise ValueError(
-                f"{self.name} diverged: loss or gradient is not finite at epoch {self.epoch}, step {step},"
-                f" learning rate {rate:.6g}, arc {self.arc_of(step)}; the last good state is kept"
-            )
+            self._diverged("loss or gradient", step)
+        if done and not self._finite():
+            self._diverged("weights", done - 1)
+
+    def _finite(self) -> bool:
+        """Whether weights, momentum and moving statistics are. Finite gradients may still make them overflow."""
+        tensors = [*self.sgd.state_dict().values(), *untrained_state(self.network, self.sgd).values()]
+        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+
+    def _diverged(self, what: str, step: int) -> NoReturn:
+        rate = schedule.learning_rate(self.training, self.epoch, step)
+        raise RunError(
+            f"{self.name} diverged: {what} not finite at epoch {self.epoch}, step {step}, learning rate {rate:.6g},"
+            f" arc {self.arc_of(step)}; the last good state is kept"
+        )
 
     @abstractmethod
     def arc_of(self, step: int) -> Arc:
@@ -263,6 +294,9 @@ class TrainingRun(ABC):
 
     def finish_epoch(self, row: dict[str, Any], score: str) -> None:
         """Add the epoch's row, report it with the column `score`, and move on to the next epoch."""
+        for name, value in row.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                self._diverged(f"{name} is", self.steps - 1)
         self.rows.append(row)
         self.log.values.zero_()
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
@@ -289,7 +323,9 @@ def hits(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate_network(network: Network, split: Split, batch_size: int) -> tuple[float, float]:
+def evaluate_network(
+    network: Network, split: Split, batch_size: int, after_batch: Callable[[], None]
+) -> tuple[float, float]:
     """Mean cross-entropy and accuracy over a split, with moving statistics."""
     network.eval()
     loss, correct = torch.zeros((), dtype=torch.float64, device=split.labels.device), 0
@@ -298,6 +334,7 @@ def evaluate_network(network: Network, split: Split, batch_size: int) -> tuple[f
         logits = network(images)
         loss += F.cross_entropy(logits, labels, reduction="sum")
         correct = correct + hits(logits, labels)
+        after_batch()
     network.train()
     return float(loss) / len(split), int(correct) / len(split)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from enas_core import cli
 from enas_core.arc import Arc
 from enas_core.cli import log
-from enas_core.tables import atomic_path, best_candidate, read_table, write_text
+from enas_core.tables import best_candidate, read_table, write_bytes, write_text
 
 
 def stage(options: argparse.Namespace) -> None:
@@ -30,10 +29,11 @@ def stage(options: argparse.Namespace) -> None:
         write_text(options.arc_out, arc + "\n")
         return
     folder = options.models[position]
-    accuracy = read_table(folder / "epochs.parquet", "augment_epochs")[-1]["test_accuracy"]
-    with atomic_path(options.out) as temporary:
-        shutil.copyfile(folder / "model.pt", temporary)
-    log.info("%s is %s  test accuracy %.4f", options.out, folder / "model.pt", accuracy)
+    epochs = read_table(folder / "epochs.parquet", "augment_epochs")
+    if not epochs or epochs[-1]["test_accuracy"] is None:
+        raise ValueError(f"{folder / 'epochs.parquet'}: has no test accuracy")
+    write_bytes(options.out, (folder / "model.pt").read_bytes())
+    log.info("%s is %s  test accuracy %.4f", options.out, folder / "model.pt", epochs[-1]["test_accuracy"])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from enas_core.ops import (
     concatenate,
     conv,
 )
-from enas_core.tables import atomic_path
+from enas_core.tables import write_bytes
 
 FILE_FORMAT = 1
 
@@ -221,8 +222,14 @@ def save(path: Path, network: Network, facts: dict[str, Any]) -> None:
         "state_dict": {name: value.detach().cpu() for name, value in network.state_dict().items()},
         **facts,
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    write_torch_file(path, content)
+
+
+def write_torch_file(path: Path, content: dict[str, Any]) -> None:
+    """`torch.save`, atomically. By way of memory, since torch does not say which error a full disk is."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
 def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
@@ -248,6 +255,6 @@ def load(path: str | Path) -> Network:
         network.load_state_dict(content["state_dict"])
         for name in ("classes", "mean", "std", "experiment", "test_accuracy"):
             setattr(network, name, content[name])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: incomplete network file: {' '.join(str(error).split())[:150]}") from None
     return network.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,22 @@ from torch import Tensor
 from enas_core import cli, schedule
 from enas_core.arc import Arc
 from enas_core.checkpoint import Saver, StateDirectory, resume, run_fingerprint
+from enas_core.cli import RunError
 from enas_core.config import SearchSettings, fingerprint, load_stage_settings, to_json
 from enas_core.controller import Controller, Reinforce, UpdateResult
-from enas_core.data import Dataset, Split, equal_batches, load, plain_batch, plan_epoch, training_batch
-from enas_core.engine import TrainingRun, build_supernet, child_accuracy, describe_device, factors, pick_device
+from enas_core.data import Dataset, Split, equal_batches, plain_batch, plan_epoch, training_batch
+from enas_core.engine import (
+    TrainingRun,
+    build_supernet,
+    child_accuracy,
+    describe_device,
+    factors,
+    load_for,
+    pick_device,
+)
 from enas_core.ops import initialise
 from enas_core.supernet import save
-from enas_core.tables import provenance, table_identity, write_table
+from enas_core.tables import provenance, write_table
 
 
 class SearchRun(TrainingRun):
@@ -39,7 +49,7 @@ class SearchRun(TrainingRun):
         self.child_seconds = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes. Raises ValueError instead when a step has diverged."""
+        """Everything that changes. Raises RunError instead when a step has diverged."""
         return super().state_dict() | {
             "reinforce": self.reinforce.state_dict(),
             "updates": [list(update) for update in self.updates],
@@ -72,12 +82,12 @@ class SearchRun(TrainingRun):
         while self.epoch < self.search.num_epochs:
             self.train_children(saver)
             self.train_controller(saver)
-            self.evaluate_epoch()
+            self.evaluate_epoch(saver)
             saver.save()
 
     def train_children(self, saver: Saver) -> None:
         """One pass over the training images, with a freshly sampled arc for each batch."""
-        if self.step >= self.steps:
+        if self.step > self.steps:
             return
         augmentation, batch, search = self.settings.augmentation, self.search.batch_size, self.search
         plan = plan_epoch(self.train_split, augmentation, self.seed, self.epoch)
@@ -110,7 +120,18 @@ class SearchRun(TrainingRun):
                 for k, arc in enumerate(arcs)
             ]
             self.updates.append(self.reinforce.update(arcs, torch.stack(accuracies).tolist()))
+            self._check_update(update, arcs)
             self.advance(saver)
+
+    def _check_update(self, update: int, arcs: list[Arc]) -> None:
+        """Raise RunError when the controller has diverged; its NaNs would silently choose arcs."""
+        weights = self.reinforce.controller.parameters()
+        if not all(map(math.isfinite, self.updates[-1])) or not all(bool(p.isfinite().all()) for p in weights):
+            raise RunError(
+                f"{self.name} diverged: the controller's loss, gradient or weights not finite at epoch {self.epoch},"
+                f" update {update}, learning rate {self.search.controller.learning_rate:.6g},"
+                f" arcs {', '.join(map(str, arcs))}; the last good state is kept"
+            )
 
     def _reward_rows(self, updates: int, arcs: int) -> Tensor:
         """Validation images of each reward batch, [updates, arcs, batch]: one permutation after another."""
@@ -126,21 +147,20 @@ class SearchRun(TrainingRun):
         _, dropout = factors(self.network, len(labels), self._draw(purpose, *counters), keep_prob)
         return child_accuracy(self.supernet, arc, images, labels, dropout)
 
-    def mean_accuracy(self, split: Split, part: str) -> float:
+    def mean_accuracy(self, split: Split, part: str, saver: Saver) -> float:
         """Mean accuracy over the batches of a split, a freshly sampled arc for each."""
         batches = equal_batches(len(split), self.search.batch_size)
-        arcs = self.arcs(len(batches), f"{part} arcs")
-        accuracies = [
-            self._accuracy(arc, *plain_batch(split, rows), f"{part} noise", k)
-            for k, (arc, rows) in enumerate(zip(arcs, batches, strict=True))
-        ]
+        accuracies = []
+        for k, arc in enumerate(self.arcs(len(batches), f"{part} arcs")):
+            accuracies.append(self._accuracy(arc, *plain_batch(split, batches[k]), f"{part} noise", k))
+            saver.step()  # what is saved here starts with this evaluation
         return float(torch.stack(accuracies).double().mean())
 
-    def evaluate_epoch(self) -> None:
+    def evaluate_epoch(self, saver: Saver) -> None:
         """Validate and test sampled children, and write the epoch's row."""
         loss, accuracy = self.epoch_means()
-        valid_accuracy = self.mean_accuracy(self.valid_split, "valid")
-        test_accuracy = self.mean_accuracy(self.data.test, "test")
+        valid_accuracy = self.mean_accuracy(self.valid_split, "valid", saver)
+        test_accuracy = self.mean_accuracy(self.data.test, "test", saver)
         self.tick()
         row = {
             "experiment": self.settings.experiment,
@@ -167,7 +187,7 @@ def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     settings = load_stage_settings(options.config, SearchSettings)
     device = pick_device(options.device, settings.cpu_threads)
-    data = load(options.data, device)
+    data = load_for(settings, settings.search, options.data, device)
     identity = run_fingerprint("search", to_json(settings), data.fingerprint, str(options.seed))
     made_by = provenance(describe_device(device), fingerprint(settings)) | {"run": identity}
     table, weights = options.out_dir / "epochs.parquet", options.out_dir / "supernet.pt"
@@ -180,8 +200,9 @@ def stage(options: argparse.Namespace) -> None:
         lambda: SearchRun(settings, data, options.seed, device),
         StateDirectory(options.state_dir, identity),
         options.save_every,
-        complete=weights.exists() and table_identity(table) == identity,
-        emit=emit,
+        weights,
+        table,
+        emit,
     )
 
 
@@ -190,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = cli.Parser("search", "Train the supernet and the controller in turn; resumes what was interrupted.")
     parser.add_settings("search")
     parser.add_data()
-    parser.add_argument("--seed", type=int, required=True, help="seed of everything random in the search")
+    parser.add_seed("seed of everything random in the search")
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and supernet.pt")
     parser.add_state()
     parser.add_device()

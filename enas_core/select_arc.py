@@ -14,8 +14,8 @@ from enas_core.arc import Arc, read_arc
 from enas_core.cli import log
 from enas_core.config import SelectArcSettings, fingerprint, load_stage_settings
 from enas_core.controller import Controller
-from enas_core.data import Split, equal_batches, load, plain_batch
-from enas_core.engine import build_supernet, child_accuracy, describe_device, pick_device
+from enas_core.data import Split, equal_batches, plain_batch
+from enas_core.engine import build_supernet, child_accuracy, describe_device, load_for, pick_device
 from enas_core.network import count_macs
 from enas_core.supernet import Supernet, load_into
 from enas_core.tables import provenance, read_table, write_table, write_text
@@ -59,16 +59,15 @@ def select(candidates: list[dict[str, Any]]) -> None:
 def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     settings = load_stage_settings(options.config, SelectArcSettings)
-    given = [("random", Arc.parse(row["arc"], settings.num_nodes)) for row in _random_arcs(options.random_arcs)]
+    given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
     given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
     device = pick_device(options.device, settings.cpu_threads)
-    data = load(options.data, device)
+    data = load_for(settings, settings.search, options.data, device)
     valid = data.train.part(len(data.train) - settings.search.valid_images, len(data.train))
 
     supernet = build_supernet(settings, data)
-    state = load_into(options.supernet, supernet)
     controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
-    controller.load_state_dict(state)
+    load_into(options.supernet, supernet, controller)
     supernet.to(device)
     with torch.device("meta"):
         shape_only = build_supernet(settings, data)
@@ -93,8 +92,12 @@ def stage(options: argparse.Namespace) -> None:
     log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
 
 
-def _random_arcs(path: Path | None) -> list[dict[str, Any]]:
-    return [] if path is None else read_table(path, "random_arcs")
+def _random_arcs(path: Path | None, num_nodes: int) -> list[Arc]:
+    rows = [] if path is None else read_table(path, "random_arcs")
+    try:
+        return [Arc.parse(row["arc"] or "", num_nodes) for row in rows]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_settings("select_arc")
     parser.add_data()
     parser.add_argument("--supernet", type=Path, required=True, help="supernet.pt of the search")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the search, also of the sampled candidates")
+    parser.add_seed("seed of the search, also of the sampled candidates")
     parser.add_argument("--random-arcs", type=Path, help="random_arcs.parquet, to be scored for the record")
     parser.add_argument("--named-arc", type=Path, nargs="*", default=[], help="arc files to be scored for the record")
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write candidates.parquet")

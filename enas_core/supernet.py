@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core import arc as arcs
 from enas_core.arc import OPS, Arc
-from enas_core.network import Shape, States, calibration, read_torch_file, reduction_layers
+from enas_core.network import Shape, States, calibration, read_torch_file, reduction_layers, write_torch_file
 from enas_core.ops import AuxHead, BatchNorm, BlockConv, Classifier, FactorizedReduction, build_op, concatenate, conv
-from enas_core.tables import atomic_path
 
 FILE_FORMAT = 1
 
@@ -143,16 +141,14 @@ def save(path: Path, supernet: Supernet, controller: dict[str, Tensor]) -> None:
         "supernet": {name: value.cpu() for name, value in supernet.state_dict().items()},
         "controller": controller,
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    write_torch_file(path, content)
 
 
-def load_into(path: Path, supernet: Supernet) -> dict[str, Tensor]:
-    """Read shared weights into `supernet`; returns the controller's state. Raises ValueError, one line, when
-    `path` does not hold them."""
+def load_into(path: Path, supernet: Supernet, controller: nn.Module) -> None:
+    """Read the shared weights and the controller's. Raises ValueError, one line, when `path` does not hold them."""
     content = read_torch_file(path, "supernet", FILE_FORMAT)
     try:
         supernet.load_state_dict(content["supernet"])
-        return content["controller"]
-    except (KeyError, TypeError, RuntimeError) as error:
+        controller.load_state_dict(content["controller"])
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: not of this supernet: {' '.join(str(error).split())[:150]}") from None

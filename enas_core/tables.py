@@ -55,7 +55,7 @@ TIMING_COLUMNS = ("images_per_second", "seconds")
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path` (fsync, rename), on any error
-    it is removed and `path` is as it was."""
+    it is removed and `path` is as it was. An OSError names `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -67,9 +67,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, name):  # writes do not say which file it was
+            raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error), str(path)) from None
         raise
+
+
+def discard_partial(path: Path) -> None:
+    """Remove what killed processes have left of `path`; only where no other process can be writing it."""
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        leftover.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -91,6 +99,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a binary file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def provenance(device: str, fingerprint: str) -> dict[str, str]:
@@ -126,12 +140,14 @@ def read_table(path: Path, kind: str) -> list[dict[str, Any]]:
     """Rows of a table of the given kind. Raises ValueError, one line, when it is not such a table."""
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
+        if missing:
+            raise ValueError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
+        rows = table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
+        rows.validate(full=True)
+        return rows.to_pylist()
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
-    missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
-    if missing:
-        raise ValueError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
-    return table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind]).to_pylist()
 
 
 def read_provenance(path: Path) -> dict[str, str]:
@@ -151,6 +167,14 @@ def table_identity(path: Path) -> str | None:
 def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:
     """Position and arc of the table whose selected arc has the highest shared validation accuracy; the
     first of equals."""
-    selected = [next(row for row in read_table(path, "candidates") if row["selected"]) for path in paths]
+    selected = [_selected(path) for path in paths]
     position = max(range(len(selected)), key=lambda i: selected[i]["valid_accuracy"])
     return position, selected[position]["arc"]
+
+
+def _selected(path: Path) -> dict[str, Any]:
+    """The one selected row of candidates.parquet."""
+    selected = [row for row in read_table(path, "candidates") if row["selected"]]
+    if len(selected) != 1 or any(value is None for value in selected[0].values()):
+        raise ValueError(f"{path}: needs one selected candidate without empty values, has {len(selected)}")
+    return selected[0]
