@@ -65,7 +65,8 @@ def check_initial(name: str, facts: dict[str, Any]) -> Iterator[Comparison]:
 
 
 def nll_gradients(arc: str) -> dict[str, Tensor]:
-    controller = golden_controller("init_bias", 5, torch.float64)
+    """In single precision, as in the original: its tanh of large values is exactly 1."""
+    controller = golden_controller("init_bias", 5, torch.float32)
     (-controller.score([Arc.parse(arc)]).log_prob.sum()).backward()
     return {name: p.grad for name, p in controller.named_parameters()}
 
@@ -73,18 +74,13 @@ def nll_gradients(arc: str) -> dict[str, Tensor]:
 def check_bias_gradient(expected: list[float]) -> Iterator[Comparison]:
     gradient = nll_gradients(ENAS_PAPER)["b_soft"][0]
     yield Comparison("saturated operations, gradient of b_soft", absolute(gradient, expected), 1e-5)
-    yield from check_saturated(gradient)
+    yield Comparison("saturated operations, their own gradient", float(gradient[:2].abs().max()), 0)
 
 
 def check_weight_gradient(expected: list[float]) -> Iterator[Comparison]:
     gradient = nll_gradients(CHAIN_IDENTITY)["w_soft"].norm(dim=0)
     yield Comparison("saturated operations, gradient of w_soft", relative(gradient, expected), 1e-5)
-    yield from check_saturated(gradient)
-
-
-def check_saturated(gradient: Tensor) -> Iterator[Comparison]:
-    """Zero in single precision, in which the tanh is exactly 1."""
-    yield Comparison("saturated operations, their gradient", float(gradient[:2].abs().max()), 1e-7)
+    yield Comparison("saturated operations, their own gradient", float(gradient[:2].abs().max()), 0)
 
 
 def check_unsampled(expected: list[float]) -> Iterator[Comparison]:
