@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from enas_core.arc import OPS, Arc
 
@@ -297,6 +297,17 @@ class Transfer(Settings):
     """Name of that experiment."""
 
 
+def _kind_of_arc(value: Any) -> str | None:
+    """Which model of `ArcSource` describes `value`."""
+    return "[text]" if isinstance(value, str) else "[transfer]" if isinstance(value, dict | Transfer) else None
+
+
+ArcSource = Annotated[
+    Annotated[str, Tag("[text]")] | Annotated[Transfer, Tag("[transfer]")],
+    Discriminator(_kind_of_arc, "arc_source", "allowed is an arc in quotes or {from: EXPERIMENT}"),
+]
+
+
 class Experiment(Settings):
     """One named entry of config.yaml."""
 
@@ -311,7 +322,7 @@ class Experiment(Settings):
     select: Select = Select()
     augment: AugmentSection = AugmentSection()
     baseline: Baseline = Baseline()
-    arcs: dict[Name, str | Transfer] = {}
+    arcs: dict[Name, ArcSource] = {}
     """Further networks to augment: an arc in its integer form, or `{from: EXPERIMENT}`."""
 
     @model_validator(mode="after")
@@ -340,14 +351,6 @@ class Experiment(Settings):
                 Arc.parse(value, num_nodes=self.num_nodes)
             except ValueError as error:
                 raise ValueError(f"arcs.{name}: {error}") from None
-
-    @field_validator("arcs", mode="before")
-    @classmethod
-    def _check_arcs_type(cls, value: Any) -> Any:
-        for name, arc in value.items() if isinstance(value, dict) else ():
-            if not isinstance(arc, (str, dict, Transfer)):
-                raise ValueError(f"{name}: {arc!r} is neither an arc in quotes nor {{from: EXPERIMENT}}")
-        return value
 
 
 def check_training(section: str, training: Training, images: int, size: int) -> None:
@@ -542,7 +545,8 @@ class Workflow(Settings):
         found: set[str] = set()
         waiting = [name]
         while waiting:
-            arcs = self.experiments[waiting.pop()].arcs.values() if waiting[-1] in self.experiments else ()
+            experiment = self.experiments.get(waiting.pop())
+            arcs = experiment.arcs.values() if experiment else ()
             new = {arc.source for arc in arcs if isinstance(arc, Transfer)} - found
             found |= new
             waiting += new
@@ -571,7 +575,7 @@ def _inherited(experiments: dict[str, Any], name: str, seen: tuple[str, ...] = (
     if not isinstance(parent, str) or parent not in experiments or parent in (*seen, name):
         allowed = sorted(str(other) for other in experiments if other not in (*seen, name))
         raise ValueError(
-            f"experiments.{name}.extends: {parent!r} is not another experiment; allowed: {', '.join(allowed)}"
+            f"experiments.{name}.extends: {parent!r} is not another experiment; allowed: {', '.join(allowed) or 'none'}"
         )
     return _merged(_inherited(experiments, parent, (*seen, name)), own)
 
@@ -583,7 +587,7 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
     try:
         merged = {str(name): _inherited(raw["experiments"], name) for name in raw["experiments"]}
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise ValueError(_one_line(f"{where}: {error}")) from None
     for name, experiment in merged.items():
         preset = experiment.get("preset", "original")
         if isinstance(preset, str) and preset in PRESETS:
@@ -603,28 +607,33 @@ def load_workflow(path: Path) -> Workflow:
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(_one_line(f"{path}: not valid YAML: {error}")) from None
     return parse_workflow(raw, str(path))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _explain(where: str, model: type[BaseModel], error: ValidationError) -> str:
     """One line for the first mistake: file, key, value, what is allowed."""
     mistakes = error.errors(include_url=False)
-    first = mistakes[0]
-    key = ".".join(str(part) for part in first["loc"] if part not in ("[key]", "str", "Transfer"))
+    # an unknown key comes first: misspelt, it may be the one that is missing
+    first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"] if part not in ("[key]", "[text]", "[transfer]"))
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_model_at(model, first["loc"][:-1]))
-        return f"{where}: {key}: unknown key; allowed: {allowed}{more}"
-    if first["type"] == "missing":
-        return f"{where}: {key}: missing{more}"
-    if first["type"] == "value_error":
+        problem = f": unknown key; allowed: {', '.join(_model_at(model, first['loc'][:-1]))}"
+    elif first["type"] == "missing":
+        problem = ": missing"
+    elif first["type"] == "value_error":
         message = str(first["ctx"]["error"])
-        joined = "." if re.match(r"[a-z_0-9.-]+: ", message) and key else ": " if key else ""
-        return f"{where}: {key}{joined}{message}{more}"
-    message = " ".join(first["msg"].replace("Input should be", "allowed is").split())
-    shown = repr(first["input"])
-    return f"{where}: {key}: {shown if len(shown) <= 80 else shown[:77] + '...'}: {message}{more}"
+        problem = f".{message}" if key and re.match(r"[\w.-]+: ", message) else f": {message}"
+    else:
+        shown = repr(first["input"])
+        message = first["msg"].replace("Input should be", "allowed is")
+        problem = f": {shown if len(shown) <= 80 else shown[:77] + '...'}: {message}"
+    return _one_line((f"{where}: {key}" if key else where) + problem + more)
 
 
 def _model_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
@@ -632,7 +641,7 @@ def _model_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         if isinstance(model, type) and issubclass(model, BaseModel):
             model = model.model_fields[str(part)].annotation if part in model.model_fields else model
-        elif part == "Transfer":
+        elif part == "[transfer]":
             model = Transfer
         else:
             model = get_args(model)[-1] if get_args(model) else model

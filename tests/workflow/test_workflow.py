@@ -149,6 +149,12 @@ def test_mistakes_in_the_config_stop_before_any_job(
     assert not fresh.results.exists()
 
 
+def test_only_named_arcs_are_looked_up_in_the_config(fresh: Workspace) -> None:
+    done = fresh.run("-n", "results/tiny/final.pt", "results/tiny/networks/random-00/seed1/model.pt")
+    assert done.returncode == 0
+    assert "InputFunctionException" not in done.stderr
+
+
 def test_unknown_experiment(fresh: Workspace) -> None:
     assert "'nowhere' is not there; allowed: tiny, tiny_transfer" in fresh.fail("results/nowhere/final.pt")
 

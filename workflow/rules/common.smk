@@ -28,7 +28,7 @@ wildcard_constraints:
     experiment="[A-Za-z][A-Za-z0-9_-]*",
     stage="[a-z_]+",
     network="[A-Za-z][A-Za-z0-9_-]*",
-    named="(?!searched-s[0-9]+$|random-[0-9]+$)[A-Za-z][A-Za-z0-9_-]*",
+    named="(?!(?:searched-s|random-)[0-9]+(?![A-Za-z0-9_-]))[A-Za-z][A-Za-z0-9_-]*",
     index="[0-9]+",
     seed="[0-9]+",
 
