@@ -75,6 +75,30 @@ def test_the_check_sees_imports_of_every_form():
     assert set(imports(ast.parse(text))) == {"a.b", "enas_core", "enas_core.search", ".", "..x"}
 
 
+DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+
+
+def runs_at_import(statement):
+    """Whether a statement of a module does more than define something (or say something: a docstring)."""
+    if isinstance(statement, ast.If):  # `if __name__ == "__main__"`, `if TYPE_CHECKING`
+        names = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)}
+        return names not in ({"__name__"}, {"TYPE_CHECKING"})
+    if isinstance(statement, ast.Expr):
+        return not isinstance(statement.value, ast.Constant)
+    return not isinstance(statement, DEFINITIONS)
+
+
+@pytest.mark.parametrize("name", [*MODULES, "__init__"])
+def test_modules_only_define(name):
+    body = ast.parse((PACKAGE / f"{name}.py").read_text()).body
+    assert [ast.unparse(statement) for statement in body if runs_at_import(statement)] == []
+
+
+def test_the_check_sees_work():
+    body = ast.parse("'text'\nx = 1\nprint(x)\nfor i in x: pass\nif x: pass\nif TYPE_CHECKING: import y").body
+    assert [runs_at_import(statement) for statement in body] == [False, False, True, True, True, False]
+
+
 def test_light_modules_start_without_heavy_libraries():
     light = [name for name in MODULES if name not in WITH_TORCH]
     heavy = ["torch", "torchvision", "sklearn", "scipy", "matplotlib", "pandas", "snakemake"]
