@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-faults lint clean
+.PHONY: demo test lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -26,11 +26,6 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
-
-# Many interruptions of the real stages: make test-faults KILLS=300
-KILLS ?= 30
-test-faults: .venv/installed
-	$(BIN)/pytest tests/faults --kills $(KILLS)
 
 clean:
 	rm -rf results/digits .pytest_cache .ruff_cache .hypothesis
