@@ -15,6 +15,7 @@ from enas_core.cli import checked
 from enas_core.config import AugmentSettings, Name, fingerprint, load_stage_settings, to_json
 from enas_core.data import Dataset, plan_epoch, training_batch
 from enas_core.engine import TrainingRun, describe_device, evaluate_network, factors, load_for, pick_device
+from enas_core.events import EventFiles
 from enas_core.network import Network, save
 from enas_core.ops import initialise
 from enas_core.tables import provenance, write_table
@@ -24,7 +25,14 @@ class AugmentRun(TrainingRun):
     """One training of one arc."""
 
     def __init__(
-        self, settings: AugmentSettings, data: Dataset, arc: Arc, network: str, seed: int, device: torch.device
+        self,
+        settings: AugmentSettings,
+        data: Dataset,
+        arc: Arc,
+        network: str,
+        seed: int,
+        device: torch.device,
+        events: EventFiles | None = None,
     ) -> None:
         self.settings, self.augment, self.data = settings, settings.augment, data
         self.network_name, self.name = network, f"{network} seed {seed}"
@@ -40,7 +48,7 @@ class AugmentRun(TrainingRun):
         )
         generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
         initialise(self.network, self.augment.init_fan_in, generator)
-        super().__init__(self.network.to(device), self.augment, len(data.train), seed)
+        super().__init__(self.network.to(device), self.augment, len(data.train), seed, events)
 
     def arc_of(self, step: int) -> Arc:
         """The same at every step."""
@@ -123,8 +131,9 @@ def stage(options: argparse.Namespace) -> None:
         save(weights, run.network, facts)
         write_table(table, "augment_epochs", run.rows, made_by)
 
+    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard else None
     resume(
-        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device),
+        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device, events),
         StateDirectory(options.state_dir, identity),
         options.save_every,
         weights,
@@ -143,6 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_seed("seed of everything random in the training")
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and model.pt")
     parser.add_state()
+    parser.add_tensorboard()
     parser.add_device()
     return cli.run_stage(parser, stage, arguments)
 

@@ -74,6 +74,12 @@ class Parser(argparse.ArgumentParser):
             help="time between two saves of the state, besides the one after each epoch (default: %(default)s)",
         )
 
+    def add_tensorboard(self) -> None:
+        """`--tensorboard`."""
+        self.add_argument(
+            "--tensorboard", action="store_true", help="also write TensorBoard event files into the output folder"
+        )
+
     def add_device(self) -> None:
         """`--device`."""
         device = Workflow.model_fields["device"]

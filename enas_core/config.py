@@ -222,6 +222,10 @@ class Search(Training):
     keep_prob: Probability = 0.9
     l2: Annotated[Float, Field(ge=0)] = 1e-4
     lr_min: Annotated[Float, Field(ge=0)] = 0.0005
+    policy: Literal["controller", "random"] = "controller"
+    """What samples arcs. `controller`: the LSTM policy. `random`: every valid index and operation equally
+    likely, and no controller is trained (random search with weight sharing, Li & Talwalkar 2019); what is
+    called the controller's candidates are then the uniformly sampled ones."""
     valid_images: Count = 5_000
     """The last so many training images are held out for rewards, selection and validation."""
     apply_drop_path: bool = False
@@ -522,6 +526,8 @@ class Workflow(Settings):
     """Where to compute; auto: the GPU if there is one."""
     save_every: Annotated[Float, Field(gt=0)] = 5.0
     """Minutes between two saves of the training state."""
+    tensorboard: Annotated[bool, Field(strict=False)] = False  # the command line gives it as text
+    """Whether running trainings write TensorBoard event files (`tensorboard --logdir results`)."""
 
     @model_validator(mode="after")
     def _check_transfers(self) -> Workflow:

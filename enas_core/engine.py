@@ -21,6 +21,7 @@ from enas_core.checkpoint import Saver
 from enas_core.cli import RunError, log, time_left
 from enas_core.config import AugmentSettings, Search, SearchSettings, Training, check_training
 from enas_core.data import Dataset, Split, equal_batches, load, plain_batch
+from enas_core.events import EventFiles
 from enas_core.network import Network
 from enas_core.supernet import Supernet
 
@@ -208,8 +209,16 @@ class TrainingRun(ABC):
 
     name: str
 
-    def __init__(self, network: Network | Supernet, training: Training, images: int, seed: int) -> None:
+    def __init__(
+        self,
+        network: Network | Supernet,
+        training: Training,
+        images: int,
+        seed: int,
+        events: EventFiles | None = None,
+    ) -> None:
         self.network, self.training, self.images, self.seed = network, training, images, seed
+        self.events = events
         self.sgd = FlatSGD(trained_parameters(network, training), training)
         self.steps = schedule.steps_per_epoch(images, training.batch_size)
         self.log = StepLog(self.steps, self.sgd.values.device)
@@ -298,6 +307,8 @@ class TrainingRun(ABC):
             if isinstance(value, float) and not math.isfinite(value):
                 self._diverged(f"{name} is", self.steps - 1)
         self.rows.append(row)
+        if self.events is not None:
+            self.events.show(self.rows)
         self.log.values.zero_()
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         total = self.training.num_epochs

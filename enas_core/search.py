@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from enas_core import cli, schedule
-from enas_core.arc import Arc
+from enas_core.arc import Arc, uniform_arc
 from enas_core.checkpoint import Saver, StateDirectory, resume, run_fingerprint
 from enas_core.cli import RunError
 from enas_core.config import SearchSettings, fingerprint, load_stage_settings, to_json
@@ -27,6 +27,7 @@ from enas_core.engine import (
     load_for,
     pick_device,
 )
+from enas_core.events import EventFiles
 from enas_core.ops import initialise
 from enas_core.supernet import save
 from enas_core.tables import provenance, write_table
@@ -35,7 +36,14 @@ from enas_core.tables import provenance, write_table
 class SearchRun(TrainingRun):
     """One search. `step` counts the epoch's child steps and then its controller updates."""
 
-    def __init__(self, settings: SearchSettings, data: Dataset, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        settings: SearchSettings,
+        data: Dataset,
+        seed: int,
+        device: torch.device,
+        events: EventFiles | None = None,
+    ) -> None:
         self.settings, self.search, self.data, self.name = settings, settings.search, data, f"search seed {seed}"
         held_out = len(data.train) - self.search.valid_images
         self.train_split = data.train.part(0, held_out)
@@ -43,7 +51,7 @@ class SearchRun(TrainingRun):
         generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
         self.supernet = build_supernet(settings, data)
         initialise(self.supernet, self.search.init_fan_in, generator)
-        super().__init__(self.supernet.to(device), self.search, held_out, seed)
+        super().__init__(self.supernet.to(device), self.search, held_out, seed, events)
         self.reinforce = Reinforce(Controller(self.search.controller, settings.num_nodes, generator))
         self.updates: list[UpdateResult] = []
         self.child_seconds = 0.0
@@ -64,7 +72,9 @@ class SearchRun(TrainingRun):
         self.child_seconds = state["child_seconds"]
 
     def arcs(self, count: int, purpose: str, *counters: int) -> list[Arc]:
-        """Arcs from the controller as it is, drawn for `purpose` in this epoch."""
+        """Arcs from the policy as it is, drawn for `purpose` in this epoch."""
+        if self.search.policy == "random":
+            return [uniform_arc(self._draw(purpose, *counters, i), self.settings.num_nodes) for i in range(count)]
         generator = torch.Generator().manual_seed(self._draw(purpose, *counters))
         with torch.no_grad():
             return self.reinforce.controller.sample(count, generator).arcs
@@ -81,7 +91,8 @@ class SearchRun(TrainingRun):
         self.tick()
         while self.epoch < self.search.num_epochs:
             self.train_children(saver)
-            self.train_controller(saver)
+            if self.search.policy == "controller":
+                self.train_controller(saver)
             self.evaluate_epoch(saver)
             saver.save()
 
@@ -172,7 +183,7 @@ class SearchRun(TrainingRun):
             "train_accuracy": accuracy,
             "valid_accuracy": valid_accuracy,
             "test_accuracy": test_accuracy,
-            "controller_baseline": self.reinforce.baseline,
+            "controller_baseline": self.reinforce.baseline if self.search.policy == "controller" else None,
             "images_per_second": self.images / self.child_seconds,
             "seconds": self.seconds,
         }
@@ -196,8 +207,9 @@ def stage(options: argparse.Namespace) -> None:
         save(weights, run.supernet, run.reinforce.controller.state_dict())
         write_table(table, "search_epochs", run.rows, made_by)
 
+    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard else None
     resume(
-        lambda: SearchRun(settings, data, options.seed, device),
+        lambda: SearchRun(settings, data, options.seed, device, events),
         StateDirectory(options.state_dir, identity),
         options.save_every,
         weights,
@@ -214,6 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_seed("seed of everything random in the search")
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and supernet.pt")
     parser.add_state()
+    parser.add_tensorboard()
     parser.add_device()
     return cli.run_stage(parser, stage, arguments)
 

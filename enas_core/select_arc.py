@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from enas_core import cli, schedule
-from enas_core.arc import Arc, read_arc
+from enas_core.arc import Arc, read_arc, uniform_arc
 from enas_core.cli import log
 from enas_core.config import SelectArcSettings, fingerprint, load_stage_settings
 from enas_core.controller import Controller
@@ -23,18 +25,29 @@ from enas_core.tables import provenance, read_table, write_table, write_text
 MAX_ATTEMPTS = 100  # batches of samples without a new arc before the policy counts as exhausted
 
 
-def sample_distinct(controller: Controller, count: int, seed: int) -> list[Arc]:
-    """Up to `count` distinct arcs in the order in which the controller first samples them."""
+def policy_samples(settings: SelectArcSettings, controller: Controller, seed: int) -> Iterator[list[Arc]]:
+    """Arcs of the search's policy, without end, in batches of `num_candidates`."""
+    count = settings.select.num_candidates
+    if settings.search.policy == "random":
+        for first in itertools.count(0, count):
+            seeds = (schedule.stream_seed(seed, "candidates", i) for i in range(first, first + count))
+            yield [uniform_arc(s, settings.num_nodes) for s in seeds]
     generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "candidates"))
+    while True:
+        with torch.no_grad():
+            yield controller.sample(count, generator).arcs
+
+
+def distinct(batches: Iterator[list[Arc]], count: int) -> list[Arc]:
+    """Up to `count` distinct arcs in the order in which they are first sampled."""
     arcs: dict[Arc, None] = {}
     idle = 0
     while len(arcs) < count and idle < MAX_ATTEMPTS:
         before = len(arcs)
-        with torch.no_grad():
-            arcs.update(dict.fromkeys(controller.sample(count, generator).arcs))
+        arcs.update(dict.fromkeys(next(batches)))
         idle = 0 if len(arcs) > before else idle + 1
     if len(arcs) < count:
-        log.info("the controller samples no more than %d distinct arcs (%d were asked for)", len(arcs), count)
+        log.info("the policy samples no more than %d distinct arcs (%d were asked for)", len(arcs), count)
     return list(arcs)[:count]
 
 
@@ -48,8 +61,8 @@ def valid_accuracy(supernet: Supernet, arc: Arc, valid: Split, batch_size: int) 
 
 
 def select(candidates: list[dict[str, Any]]) -> None:
-    """Mark the controller's arc of highest accuracy as selected; of equals, the first in the order of their
-    integers."""
+    """Mark the arc of highest accuracy as selected among the policy's own (source `controller`); of equals, the
+    first in the order of their integers. Random and named arcs are there for comparison only."""
     own = [row for row in candidates if row["source"] == "controller"]
     best = min(own, key=lambda row: (-row["valid_accuracy"], Arc.parse(row["arc"])))
     for row in candidates:
@@ -72,8 +85,8 @@ def stage(options: argparse.Namespace) -> None:
     with torch.device("meta"):
         shape_only = build_supernet(settings, data)
 
-    arcs = [("controller", arc) for arc in sample_distinct(controller, settings.select.num_candidates, options.seed)]
-    arcs += given
+    own = distinct(policy_samples(settings, controller, options.seed), settings.select.num_candidates)
+    arcs = [("controller", arc) for arc in own] + given
     candidates = [
         {
             "source": source,

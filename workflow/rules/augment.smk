@@ -40,6 +40,7 @@ rule augment:
         gpu=1,
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
+        tensorboard=TENSORBOARD,
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 48 * 60 * attempt,
     params:
@@ -49,7 +50,7 @@ rule augment:
         "python -m enas_core.augment --config {input.config} --data {params.data} --arc-file {input.arc}"
         " --network {wildcards.network} --seed {wildcards.seed} --out-dir {params.out_dir}"
         " --state-dir results/{wildcards.experiment}/_state/augment/{wildcards.network}/seed{wildcards.seed}"
-        " --save-every {resources.save_every} --device {resources.device} --log-file {log}"
+        " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --log-file {log}"
 
 
 rule final:

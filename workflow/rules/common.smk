@@ -17,6 +17,7 @@ DATA_PATH = (
     if WORKFLOW.data_path is None
     else f"--data-path {shlex.quote(WORKFLOW.data_path)}"
 )
+TENSORBOARD = "--tensorboard" if WORKFLOW.tensorboard else ""
 
 # Every job uses this interpreter; threads that wait do not burn the core that another one needs.
 shell.prefix(

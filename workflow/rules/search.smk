@@ -17,6 +17,7 @@ rule search:
         gpu=1,
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
+        tensorboard=TENSORBOARD,
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 24 * 60 * attempt,
     params:
@@ -25,7 +26,7 @@ rule search:
     shell:
         "python -m enas_core.search --config {input.config} --data {params.data} --seed {wildcards.seed}"
         " --out-dir {params.out_dir} --state-dir results/{wildcards.experiment}/_state/search/s{wildcards.seed}"
-        " --save-every {resources.save_every} --device {resources.device} --log-file {log}"
+        " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --log-file {log}"
 
 
 rule select_arc:
