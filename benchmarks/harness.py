@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +16,14 @@ import torch
 
 RESULTS = Path(__file__).parent / "results"
 
+Work = Callable[[int], object]
+"""What is measured: called with the number of the round."""
+
 
 def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     """Options of every benchmark."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--quick", action="store_true", help="few rounds, under two minutes")
+    options.add_argument("--quick", action="store_true", help="few rounds, under two minutes on two cores")
     options.add_argument("--rounds", type=int, default=rounds, help="rounds, each with every mode (%(default)s)")
     options.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
     options.add_argument("--out", type=Path, help="Parquet file (default: benchmarks/results/NAME.parquet)")
@@ -25,7 +31,7 @@ def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call, the device's work included."""
+    """Wall-clock seconds of one call, the GPU's work included."""
     synchronise()
     started = time.perf_counter()
     work()
@@ -39,37 +45,56 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def alternate(modes: dict[str, Callable[[int], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each mode in each round, after one round to warm up; mode(round) does the work. All modes do the
-    same round one after the other, so that what slows the machine slows them alike."""
-    for mode in modes.values():
-        mode(0)
+def alternate(modes: dict[str, Work], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
+    """Seconds of each mode in each round, after `warm_up` rounds that do not count. In a round all modes do the
+    same work one after the other, so that what slows the machine slows them alike."""
     times: dict[str, list[float]] = {name: [] for name in modes}
-    for k in range(rounds):
+    for k in range(-warm_up, rounds):
         for name, mode in modes.items():
-            times[name].append(seconds(lambda mode=mode, k=k: mode(k)))
+            elapsed = seconds(lambda mode=mode, k=k: mode(max(k, 0)))
+            if k >= 0:
+                times[name].append(elapsed)
     return times
 
 
 def rows(what: str, times: dict[str, list[float]], yardstick: str, images: int = 0) -> list[dict[str, object]]:
-    """One row a mode: median, quartiles, and the median over rounds of the ratio to the yardstick's time."""
+    """One row a mode: median, quartiles, and the median over rounds of the ratio to the yardstick's time.
+    `images`: how many a round processes, for images/s."""
     result = []
     for name, values in times.items():
         low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
         ratios = [slow / fast for slow, fast in zip(times[yardstick], values, strict=True)]
-        result.append(
-            {
-                "what": what,
-                "mode": name,
-                "median_ms": 1e3 * median,
-                "low_quartile_ms": 1e3 * low,
-                "high_quartile_ms": 1e3 * high,
-                "images_per_second": images / median if images else None,
-                "ratio": statistics.median(ratios),
-                "rounds": len(values),
-            }
-        )
+        row: dict[str, object] = {
+            "what": what,
+            "mode": name,
+            "median_ms": 1e3 * median,
+            "low_quartile_ms": 1e3 * low,
+            "high_quartile_ms": 1e3 * high,
+            "rounds": len(values),
+            "ratio": statistics.median(ratios),
+        }
+        result.append(row | ({"images_per_second": images / median} if images else {}))
     return result
+
+
+def peak_megabytes(build: Callable[..., Work], *arguments: object, steps: int = 2) -> float:
+    """Peak resident memory of a fresh process that builds a mode and does round 2 a few times. To be called
+    before this process grows: a child starts with its parent's size."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=_report_peak, args=(answer, steps, build, *arguments))
+    process.start()
+    peak = answer.get(timeout=600)
+    process.join()
+    return peak
+
+
+def _report_peak(answer: multiprocessing.Queue, steps: int, build: Callable[..., Work], *arguments: object) -> None:
+    work = build(*arguments)
+    for _ in range(steps):
+        work(2)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    answer.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
 def finish(table: list[dict[str, object]], ratio: float, name: str, options: argparse.Namespace) -> None:
@@ -78,5 +103,5 @@ def finish(table: list[dict[str, object]], ratio: float, name: str, options: arg
     out = options.out or RESULTS / f"{name}.parquet"
     out.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(out)
-    print(frame.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
-    print(f"ratio={ratio:.2f}")
+    print(frame.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}"))
+    print(f"ratio={ratio:.3g}")

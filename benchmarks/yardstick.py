@@ -200,7 +200,7 @@ class PlainSupernet(nn.Module):
 
     def forward(self, images: Tensor, arc: Arc) -> tuple[Tensor, Tensor | None]:
         """Logits and, in training mode, the auxiliary head's."""
-        older = newer = self.stem(images)
+        older = newer = self.stem(images.contiguous())
         aux_logits = None
         for layer, cell in enumerate(self.cells):
             if layer in self.reductions:
@@ -267,7 +267,7 @@ class PlainNetwork(nn.Module):
 
     def forward(self, images: Tensor, drop_path: Tensor, dropout: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits and, in training mode, the auxiliary head's; factors as in `enas_core.network`."""
-        older = newer = self.stem(images)
+        older = newer = self.stem(images.contiguous())
         aux_logits = None
         for layer, cell in enumerate(self.cells):
             older, newer = newer, cell(older, newer, drop_path[:, layer])

@@ -1,0 +1,146 @@
+"""Both networks and the yardstick's, with the original's settings, ready for a step on random images."""
+
+from __future__ import annotations
+
+import torch
+import yardstick
+from harness import Work
+from torch import Tensor
+
+from enas_core.arc import Arc, uniform_arc
+from enas_core.config import Augment, Search
+from enas_core.engine import FlatSGD, child_accuracy, loss_of, trained_parameters
+from enas_core.network import Network
+from enas_core.ops import initialise
+from enas_core.supernet import Supernet
+
+SEARCH, AUGMENT = Search(), Augment()
+LEARNING_RATE = 0.05
+CLASSES = 10
+
+
+def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Random images, channels last in memory as the data pipeline makes them, and labels."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size, 32, 32, 3, generator=generator).permute(0, 3, 1, 2)
+    return images.to(device), torch.randint(CLASSES, (size,), generator=generator).to(device)
+
+
+def supernet(
+    num_nodes: int = 5, num_layers: int = SEARCH.num_layers, num_filters: int = SEARCH.num_filters
+) -> Supernet:
+    """An initialised supernet."""
+    network = Supernet(
+        num_nodes=num_nodes,
+        num_layers=num_layers,
+        num_filters=num_filters,
+        image_size=32,
+        in_channels=3,
+        num_classes=CLASSES,
+        aux_head=True,
+        reduction_inputs="previous",
+    )
+    initialise(network, SEARCH.init_fan_in, torch.Generator().manual_seed(0))
+    return network
+
+
+def plain_supernet(
+    num_nodes: int = 5, num_layers: int = SEARCH.num_layers, num_filters: int = SEARCH.num_filters
+) -> yardstick.PlainSupernet:
+    """The yardstick's supernet with the same weights."""
+    network = yardstick.PlainSupernet(
+        num_nodes=num_nodes, num_layers=num_layers, num_filters=num_filters, num_classes=CLASSES
+    )
+    network.load_state_dict(supernet(num_nodes, num_layers, num_filters).state_dict())
+    return network
+
+
+def network(arc: Arc, num_layers: int = AUGMENT.num_layers, num_filters: int = AUGMENT.num_filters) -> Network:
+    """An initialised stand-alone network."""
+    result = Network(
+        arc,
+        num_layers=num_layers,
+        num_filters=num_filters,
+        image_size=32,
+        in_channels=3,
+        num_classes=CLASSES,
+        aux_head=True,
+    )
+    initialise(result, AUGMENT.init_fan_in, torch.Generator().manual_seed(0))
+    return result
+
+
+def plain_network(
+    arc: Arc, num_layers: int = AUGMENT.num_layers, num_filters: int = AUGMENT.num_filters
+) -> yardstick.PlainNetwork:
+    """The yardstick's with the same weights."""
+    result = yardstick.PlainNetwork(arc, num_layers=num_layers, num_filters=num_filters, num_classes=CLASSES)
+    result.load_state_dict(network(arc, num_layers, num_filters).state_dict(), strict=False)
+    return result
+
+
+def factors(net: Network, size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Factors for drop path and dropout halfway through the training, as `engine.factors` draws them."""
+    generator = torch.Generator().manual_seed(0)
+    drop_path = torch.rand(size, len(net.cells), net.num_nodes, 2, generator=generator).add_(0.8).floor_() / 0.8
+    dropout = torch.rand(size, net.num_features, generator=generator).add_(AUGMENT.keep_prob).floor_()
+    return drop_path.to(device), (dropout / AUGMENT.keep_prob).to(device)
+
+
+# --- steps: each is called with the number of the round, which picks the child's arc -----------------------------
+
+
+def supernet_step(net: Supernet, images: Tensor, labels: Tensor) -> Work:
+    """Forward, backward and optimiser of one child."""
+    sgd = FlatSGD(trained_parameters(net, SEARCH), SEARCH)
+
+    def step(k: int) -> Tensor:
+        cross_entropy, loss = loss_of(net(images, uniform_arc(k)), labels, SEARCH)
+        loss.backward()
+        sgd.step(LEARNING_RATE)
+        return cross_entropy.detach()
+
+    return step
+
+
+def plain_supernet_step(net: yardstick.PlainSupernet, images: Tensor, labels: Tensor) -> Work:
+    """The yardstick's."""
+    sgd = yardstick.optimizer(net, LEARNING_RATE, SEARCH.l2)
+    return lambda k: yardstick.train_step(sgd, net(images, uniform_arc(k)), labels, SEARCH.aux_weight)
+
+
+def network_step(net: Network, images: Tensor, labels: Tensor, drop_path: Tensor, dropout: Tensor) -> Work:
+    """Forward, backward and optimiser of a stand-alone network."""
+    sgd = FlatSGD(trained_parameters(net, AUGMENT), AUGMENT)
+
+    def step(k: int) -> Tensor:
+        cross_entropy, loss = loss_of(net(images, drop_path, dropout), labels, AUGMENT)
+        loss.backward()
+        sgd.step(LEARNING_RATE)
+        return cross_entropy.detach()
+
+    return step
+
+
+def plain_network_step(
+    net: yardstick.PlainNetwork, images: Tensor, labels: Tensor, drop_path: Tensor, dropout: Tensor
+) -> Work:
+    """The yardstick's."""
+    sgd = yardstick.optimizer(net, LEARNING_RATE, AUGMENT.l2)
+    return lambda k: yardstick.train_step(sgd, net(images, drop_path, dropout), labels, AUGMENT.aux_weight)
+
+
+def forward(net: Supernet, images: Tensor, labels: Tensor) -> Work:
+    """The accuracy of one child, as rewards need it."""
+    return lambda k: child_accuracy(net, uniform_arc(k), images, labels)
+
+
+def plain_forward(net: yardstick.PlainSupernet, images: Tensor, labels: Tensor) -> Work:
+    """The yardstick's."""
+    net.eval()
+
+    @torch.no_grad()
+    def work(k: int) -> Tensor:
+        return (net(images, uniform_arc(k))[0].argmax(1) == labels).float().mean()
+
+    return work
