@@ -42,11 +42,28 @@ SCHEMAS: dict[str, pa.Schema] = {
             _F,
         )
     ),
+    "metrics": pa.schema(
+        {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "arc": _S, "search_seed": _I, "seed": _I}
+        | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
+        | {"seconds": _F, "search_seconds": _F, "device": _S}
+    ),
+    "comparison": pa.schema(
+        {"experiment": _S, "dataset": _S, "n_searched": _I, "n_random": _I}
+        | dict.fromkeys(
+            "searched_mean searched_std random_mean random_std relative_improvement ri_low ri_high p_value"
+            " kendall_tau tau_low tau_high searched_params_mean random_params_mean search_hours train_hours".split(),
+            _F,
+        )
+    ),
 }
 """Columns of each kind of table. Epochs count from 0. `train_loss`, `test_loss`: mean cross-entropy of
 the main classifier, nats. `drop_path_keep_prob`: in the last layer at the epoch's end. `params`,
 `macs` of candidates: of the path that the arc takes through the supernet, without auxiliary head,
-for one image. `controller_reward`, `_loss`, `_entropy`, `_grad_norm`: means over the epoch's updates."""
+for one image. `controller_reward`, `_loss`, `_entropy`, `_grad_norm`: means over the epoch's updates; null
+where no controller is trained. Metrics: one row a training; `params`, `macs` of the stand-alone network
+without auxiliary head, for one image; `shared_accuracy`: by the network's own supernet for a searched one, the
+mean over the search seeds for others; `seconds` of the training's epochs, `search_seconds` of the epochs of the
+search that found the network. Comparison: see `enas_core.compare.summarise`."""
 
 TIMING_COLUMNS = ("images_per_second", "seconds")
 """Columns that differ between two runs with the same results."""
@@ -136,16 +153,18 @@ def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: 
         pq.write_table(table, temporary)
 
 
-def read_table(path: Path, kind: str) -> list[dict[str, Any]]:
-    """Rows of a table of the given kind. Raises ValueError, one line, when it is not such a table."""
+def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a table of the given kind. Columns that are missing, but for the `required` ones (default: all),
+    are None, as in tables of other versions. Raises ValueError, one line, when it is not such a table."""
     try:
         table = pq.read_table(path)
-        missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
+        schema = pa.schema([field for field in SCHEMAS[kind] if field.name in table.column_names])
+        missing = [name for name in required or SCHEMAS[kind].names if name not in schema.names]
         if missing:
             raise ValueError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
-        rows = table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
+        rows = table.select(schema.names).cast(schema)
         rows.validate(full=True)
-        return rows.to_pylist()
+        return [dict.fromkeys(SCHEMAS[kind].names) | row for row in rows.to_pylist()]
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
 
