@@ -1,0 +1,186 @@
+"""Tables keep their schema, and no file is ever half-written."""
+
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from enas_core import tables
+from enas_core.tables import SCHEMAS, atomic_path, read_table, write_table
+
+MADE_BY = {"device": "cpu", "run": "x"}
+
+VALUES = {
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.string(): st.text(max_size=20),
+    pa.bool_(): st.booleans(),
+}
+
+
+def rows_of(kind):
+    """Rows of a table of this kind, with nulls."""
+    return st.lists(
+        st.fixed_dictionaries({field.name: st.none() | VALUES[field.type] for field in SCHEMAS[kind]}), max_size=5
+    )
+
+
+CANDIDATES = [
+    {"source": "controller", "arc": "0 1", "valid_accuracy": 0.5, "params": 7, "macs": 9, "selected": True},
+    {"source": "random", "arc": "1 1", "valid_accuracy": 0.75, "params": 7, "macs": 9, "selected": False},
+]
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@given(data=st.data())
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_come_back_as_they_were(kind, data, tmp_path):
+    rows, path = data.draw(rows_of(kind)), tmp_path / "table.parquet"
+    write_table(path, kind, rows, MADE_BY)
+    assert read_table(path, kind) == rows
+    assert pq.read_schema(path).remove_metadata() == SCHEMAS[kind]
+    assert tables.read_provenance(path) == MADE_BY
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_timing_columns_are_columns(kind):
+    names = set(SCHEMAS[kind].names) & set(tables.TIMING_COLUMNS)
+    assert names == (set(tables.TIMING_COLUMNS) if kind.endswith("_epochs") else names)
+
+
+def test_a_row_without_a_value_has_null_there(tmp_path):
+    write_table(tmp_path / "t.parquet", "candidates", [{"source": "named"}], MADE_BY)
+    (row,) = read_table(tmp_path / "t.parquet", "candidates")
+    assert row.pop("source") == "named"
+    assert set(row.values()) == {None}
+
+
+def test_a_value_of_another_type_writes_nothing(tmp_path):
+    with pytest.raises(pa.ArrowException):
+        write_table(tmp_path / "t.parquet", "candidates", [{"params": "many"}], MADE_BY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_further_columns_are_left_out(tmp_path):
+    table = pa.Table.from_pylist(CANDIDATES).append_column("more", pa.array([1, 2]))
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", "candidates") == CANDIDATES
+
+
+def refusal(path, kind):
+    with pytest.raises(ValueError, match=f"^{path}: ") as caught:
+        read_table(path, kind)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_wrong_tables_are_one_line(tmp_path):
+    path = tmp_path / "t.parquet"
+    assert "not a readable Parquet file" in refusal(path, "candidates")
+    path.write_bytes(b"PAR1 and no more")
+    assert "not a readable Parquet file" in refusal(path, "candidates")
+    write_table(path, "candidates", CANDIDATES, MADE_BY)
+    assert "columns network, sampler, seed, index are missing" in refusal(path, "random_arcs")
+
+
+def test_provenance_says_what_made_a_file():
+    made_by = tables.provenance("cpu (2 threads)", "abc")
+    assert (made_by["device"], made_by["config_fingerprint"]) == ("cpu (2 threads)", "abc")
+    assert made_by["enas_version"]
+    assert made_by["torch_version"][0].isdigit()
+    assert made_by["git_commit"]
+
+
+def test_identity_of_a_table(tmp_path):
+    path = tmp_path / "t.parquet"
+    assert tables.table_identity(path) is None
+    path.write_bytes(b"")
+    assert tables.table_identity(path) is None
+    write_table(path, "candidates", [], {})
+    assert tables.table_identity(path) is None
+    write_table(path, "candidates", [], MADE_BY)
+    assert tables.table_identity(path) == "x"
+
+
+def test_best_candidate_is_the_first_of_the_best_selected(tmp_path):
+    paths = [tmp_path / f"{i}.parquet" for i in range(3)]
+    for path, accuracy in zip(paths, (0.25, 0.5, 0.5), strict=True):
+        write_table(path, "candidates", [CANDIDATES[0] | {"valid_accuracy": accuracy}, CANDIDATES[1]], MADE_BY)
+    assert tables.best_candidate(paths) == (1, "0 1")
+
+
+@pytest.mark.parametrize("rows", [[], CANDIDATES[1:], [CANDIDATES[0]] * 2, [CANDIDATES[0] | {"valid_accuracy": None}]])
+def test_one_candidate_is_selected(rows, tmp_path):
+    write_table(tmp_path / "t.parquet", "candidates", rows, MADE_BY)
+    with pytest.raises(ValueError, match=r"t\.parquet: needs one selected candidate"):
+        tables.best_candidate([tmp_path / "t.parquet"])
+
+
+# --- atomic writing -----------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_with_its_folder(tmp_path):
+    path = tmp_path / "new/folder/file.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("text")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+    assert path.read_text() == "text"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, OSError])
+@pytest.mark.parametrize("before", [None, "old"])
+def test_an_error_leaves_nothing_behind(error, before, tmp_path):
+    path = tmp_path / "file.txt"
+    if before is not None:
+        path.write_text(before)
+
+    def interrupted():
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert [file.read_text() for file in tmp_path.iterdir()] == [before] * (before is not None)
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    path = tmp_path / "file.txt"
+
+    def full():
+        with atomic_path(path):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        full()
+    assert caught.value.filename == str(path)
+
+
+def test_mode_of_a_file_is_an_ordinary_files(tmp_path):
+    tables.write_text(tmp_path / "written", "text")
+    (tmp_path / "ordinary").write_text("text")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    for name in ("file.txt", ".file.txt.x1", ".file.txt.x2", ".other.txt.x", "other.txt"):
+        (tmp_path / name).touch()
+    tables.discard_partial(tmp_path / "file.txt")
+    assert sorted(os.listdir(tmp_path)) == [".other.txt.x", "file.txt", "other.txt"]
+
+
+def test_a_folder_in_place_of_the_file(tmp_path):
+    (tmp_path / "file.txt").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        tables.write_text(tmp_path / "file.txt", "text")
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_bytes(tmp_path):
+    tables.write_bytes(tmp_path / "b", memoryview(b"\x00\xff"))
+    assert (tmp_path / "b").read_bytes() == b"\x00\xff"
