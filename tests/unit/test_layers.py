@@ -14,7 +14,7 @@ LAYERS = (
     ("arc",),  # config checks the arcs of config.yaml with it
     ("config",),
     ("schedule", "tables", "stats", "cli"),
-    ("ops", "data", "checkpoint", "draw"),
+    ("ops", "data", "checkpoint", "draw", "events"),
     ("supernet", "network", "controller"),
     ("engine",),
     ("prepare_data", "random_arcs", "search", "select_arc", "augment", "final", "compare"),
