@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -143,6 +144,11 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Go on without this line."""
+
+    def close(self) -> None:
+        """Go on without what is left to write."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _TerminalHandler(logging.Handler):
