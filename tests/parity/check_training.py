@@ -140,7 +140,7 @@ def check_step(golden: Run, step: int, facts: dict[str, Any], x: Tensor, y: Tens
     total = cross_entropy + golden.training.aux_weight * aux + golden.training.l2 * sum_w2
     found = {"ce": cross_entropy, "aux_ce": aux, "sum_w2": sum_w2, "total_loss": total}
     for key, value in found.items():
-        if facts[key] is not None:
+        if facts.get(key) is not None:
             yield Comparison(f"training, {key}, {dtype}", relative(value, facts[key]), FORWARD_TOLERANCE[dtype])
     error = relative(grad_norm, facts["grad_norm_incl_l2"])
     yield Comparison(f"training, gradient norm, {dtype}", error, GRADIENT_TOLERANCE[dtype])
