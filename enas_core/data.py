@@ -167,11 +167,13 @@ def training_batch(
     if augmentation.flip:
         xs = torch.where(plan.flip[start:stop, None], size - 1 - xs, xs)
     xs = xs + plan.crop[start:stop, 1:] - augmentation.crop_padding
-    images = split.images[rows[:, None, None], ys.clamp(0, size - 1)[:, :, None], xs.clamp(0, size - 1)[:, None, :]]
-    inside = ((ys >= 0) & (ys < size))[:, :, None] & ((xs >= 0) & (xs < size))[:, None, :]
+    lines = rows[:, None] * size + ys.clamp(0, size - 1)
+    pixels = lines[:, :, None] * size + xs.clamp(0, size - 1)[:, None, :]
+    images = split.images.flatten(0, 2).index_select(0, pixels.flatten()).view(*pixels.shape, -1)
+    outside = ((ys < 0) | (ys >= size))[:, :, None] | ((xs < 0) | (xs >= size))[:, None, :]
     if augmentation.cutout:
-        inside &= ~_cutout(pixel, plan.cutout[start:stop], augmentation.cutout)
-    images = torch.addcmul(split.shift, images, split.scale) * inside[..., None]
+        outside |= _cutout(pixel, plan.cutout[start:stop], augmentation.cutout)
+    images = torch.addcmul(split.shift, images, split.scale).masked_fill_(outside[..., None], 0)
     return images.permute(0, 3, 1, 2), split.labels[rows]
 
 
