@@ -14,6 +14,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/augment.smk"
+include: "workflow/rules/compare.smk"
 
 
 localrules:

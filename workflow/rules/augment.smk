@@ -69,9 +69,7 @@ rule final:
     benchmark:
         "results/{experiment}/benchmarks/final.tsv"
     params:
-        models=lambda wildcards, input: [
-            os.path.dirname(model) for model in input.models
-        ],
+        models=lambda wildcards, input: folders(input.models),
     shell:
         "python -m enas_core.final --candidates {input.candidates} --models {params.models} --out {output}"
         " --log-file {log}"

@@ -53,13 +53,45 @@ def searched_networks(name):
     return [f"searched-s{seed}" for seed in settings_of(name).search.seeds]
 
 
-def candidates(name):
-    """candidates.parquet of each search seed of an experiment."""
+def all_networks(name):
+    """Names of all networks of an experiment: found, random, and named in `arcs`."""
+    count = settings_of(name).baseline.num_arcs
+    return [
+        *searched_networks(name),
+        *(f"random-{i:02}" for i in range(count)),
+        *settings_of(name).arcs,
+    ]
+
+
+def trainings(name, file):
+    """A file of each training of an experiment."""
     return expand(
-        "results/{experiment}/search/s{seed}/candidates.parquet",
+        "results/{experiment}/networks/{network}/seed{seed}/{file}",
+        experiment=name,
+        network=all_networks(name),
+        seed=settings_of(name).augment.seeds,
+        file=file,
+    )
+
+
+def searches(name, file):
+    """A file of each search seed of an experiment."""
+    return expand(
+        "results/{experiment}/search/s{seed}/{file}",
         experiment=name,
         seed=settings_of(name).search.seeds,
+        file=file,
     )
+
+
+def candidates(name):
+    """candidates.parquet of each search seed of an experiment."""
+    return searches(name, "candidates.parquet")
+
+
+def folders(files):
+    """The folders that files are in."""
+    return [os.path.dirname(file) for file in files]
 
 
 def source_candidates(arc):
