@@ -236,7 +236,7 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     """Content of a `torch.save` file, which cannot execute code. Raises ValueError, one line, when it is not a
     file of `what` in this format."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     except Exception as error:  # whatever torch finds wrong with the bytes

@@ -1,0 +1,376 @@
+"""Both networks in every shape that a user can ask for. Their numbers are the parity tests' matter."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enas_core import network as networks
+from enas_core import supernet as supernets
+from enas_core.arc import OPS, Arc, loose_ids, uniform_arc
+from enas_core.network import Network, count_macs, count_parameters, reduction_layers
+from enas_core.supernet import Supernet
+
+SIZES = [8, 9, 11, 13, 17]
+FACTS = {"classes": ["a", "b", "c"], "mean": [0.5], "std": [0.25], "experiment": "tiny", "test_accuracy": 0.5}
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def filled(network):
+    """`network` with random weights, faster than by `initialise`."""
+    generator = seeded(0)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.uniform_(-0.5, 0.5, generator=generator)
+    return network
+
+
+def network_of(arc, **changes):
+    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 3, "aux_head": False}
+    return filled(Network(arc, **(shape | changes)))
+
+
+def supernet_of(num_nodes, **changes):
+    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 3, "aux_head": False}
+    return filled(Supernet(num_nodes=num_nodes, **({"reduction_inputs": "previous"} | shape | changes)))
+
+
+def images_of(count=4, size=8, channels=1, seed=1):
+    return torch.randn(count, channels, size, size, generator=seeded(seed))
+
+
+def arc_of_op(op, num_nodes=2):
+    return Arc.from_integers([0, op, 1, op] * 2 * num_nodes)
+
+
+# --- shapes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_layers", range(1, 8))
+def test_two_layers_reduce(num_layers):
+    first, second = reduction_layers(num_layers)
+    assert 0 <= first < second < num_layers + 2
+    assert reduction_layers(6) == (2, 5)
+    assert reduction_layers(15) == (5, 11)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("op", range(len(OPS)), ids=OPS)
+def test_every_operation_at_every_image_size(size, op):
+    arc = arc_of_op(op)
+    images = images_of(2, size, 3)
+    logits, aux = network_of(arc, image_size=size, in_channels=3, num_layers=3)(images)
+    assert logits.shape == (2, 3)
+    assert logits.isfinite().all()
+    assert aux is None
+    logits, _ = supernet_of(2, image_size=size, in_channels=3, num_layers=3)(images, arc)
+    assert logits.shape == (2, 3)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [20, 21, 27, 32, 40])
+def test_the_auxiliary_head_at_every_size_that_it_allows(size):
+    arc, images = uniform_arc(0, 2), images_of(2, size)
+    for network in (
+        network_of(arc, image_size=size, aux_head=True),
+        supernet_of(2, image_size=size, aux_head=True),
+    ):
+        arguments = () if isinstance(network, Network) else (arc,)
+        logits, aux = network(images, *arguments)
+        assert aux.shape == logits.shape == (2, 3)
+        network.eval()
+        assert network(images, *arguments).shape == (2, 3)
+
+
+@pytest.mark.parametrize("num_nodes", range(1, 8))
+@pytest.mark.parametrize("reduction_inputs", ["previous", "both"])
+def test_any_number_of_nodes(num_nodes, reduction_inputs):
+    supernet = supernet_of(num_nodes, reduction_inputs=reduction_inputs)
+    for seed in range(3):
+        arc, images = uniform_arc(seed, num_nodes), images_of()
+        network = network_of(arc)
+        logits, _ = network(images)
+        assert logits.shape == (4, 3)
+        assert network.num_features == 16 * len(loose_ids(arc.normal))
+        logits, _ = supernet(images, arc)
+        assert logits.shape == (4, 3)
+        logits.sum().backward()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 5), st.integers(5, 17))
+@settings(max_examples=10, deadline=None, derandomize=True)
+def test_any_arc_in_any_network(seed, num_nodes, num_layers, size):
+    arc, images = uniform_arc(seed, num_nodes), images_of(2, size)
+    logits, _ = network_of(arc, num_layers=num_layers, image_size=size)(images)
+    assert logits.isfinite().all()
+    logits, _ = supernet_of(num_nodes, num_layers=num_layers, image_size=size)(images, arc)
+    assert logits.isfinite().all()
+
+
+# --- the supernet: a child is its path ----------------------------------------------------------
+
+
+def used_parameters(supernet, arc):
+    """Parameters that the child's logits depend on."""
+    supernet.zero_grad(set_to_none=True)
+    supernet(images_of(), arc)[0].pow(2).sum().backward()
+    return {name for name, p in supernet.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("reduction_inputs", ["previous", "both"])
+@pytest.mark.parametrize("seed", range(4))
+def test_weights_off_the_path_have_no_effect(seed, reduction_inputs):
+    supernet, arc, images = supernet_of(3, reduction_inputs=reduction_inputs), uniform_arc(seed, 3), images_of()
+    used = used_parameters(supernet, arc)
+    before, _ = supernet(images, arc)
+    with torch.no_grad():
+        for name, p in supernet.named_parameters():
+            if name not in used:
+                p.fill_(float("nan"))
+    after, _ = supernet(images, arc)
+    assert torch.equal(before, after)
+    assert len(used) < len(list(supernet.parameters())) / 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_path_is_counted_and_is_what_the_arc_says(seed):
+    supernet, arc = supernet_of(3), uniform_arc(seed, 3)
+    used = used_parameters(supernet, arc)
+    sizes = {name: p.numel() for name, p in supernet.named_parameters()}
+    assert supernet.path_parameters(arc) == sum(sizes[name] for name in used)
+    for layer in range(3):
+        cell = arc.reduction if layer in supernet.reductions else arc.normal
+        expected = {
+            f"{i}.{slot}.{op}.{index}"
+            for i, n in enumerate(cell)
+            for slot, (index, op) in enumerate(((n.index_1, n.op_1), (n.index_2, n.op_2)))
+            if OPS[op].startswith("sep_conv")
+        }
+        start = f"cells.{layer}.ops."
+        assert {
+            ".".join(name.removeprefix(start).split(".")[:4]) for name in used if name.startswith(start)
+        } == expected
+
+
+def test_every_weight_on_the_path_has_an_effect():
+    supernet, arc = supernet_of(2), arc_of_op(1)
+    used = used_parameters(supernet, arc)
+    grads = {name: p.grad.abs().max() for name, p in supernet.named_parameters() if name in used}
+    assert all(grad > 0 for grad in grads.values())
+
+
+def test_a_child_does_not_depend_on_the_children_before_it():
+    supernet, images, arcs = supernet_of(3), images_of(), [uniform_arc(seed, 3) for seed in range(3)]
+    first = [supernet(images, arc)[0] for arc in arcs]
+    again = [supernet(images, arc)[0] for arc in reversed(arcs)]
+    assert all(map(torch.equal, first, reversed(again)))
+
+
+@pytest.mark.parametrize(("reduction_inputs", "source"), [("previous", 2), ("both", 1)])
+def test_older_input_of_a_reduction_layer(reduction_inputs, source):
+    supernet = supernet_of(1, num_layers=3, reduction_inputs=reduction_inputs)
+    assert supernet.reductions == (1, 3)
+    inputs, outputs = {}, {}
+
+    def record(cell, given, output):
+        layer = list(supernet.cells).index(cell)
+        inputs[layer], outputs[layer] = given, output
+
+    for cell in supernet.cells:
+        cell.register_forward_hook(record)
+    supernet(images_of(), uniform_arc(0, 1))
+    older, newer, *_ = inputs[3]
+    assert torch.equal(older, outputs[source])
+    assert torch.equal(newer, supernet.reduce["3"](outputs[2]))
+
+
+# --- what is dropped ----------------------------------------------------------------------------
+
+PATHS = list(itertools.product(range(3), range(2), range(2)))
+
+
+def is_dropped_when_asked(network, arguments, arc, layer, node, slot):
+    """Whether a factor of 0 for one operation changes the logits. Factors of 1 everywhere do not."""
+    images = images_of()
+    ones = torch.ones(4, 3, 2, 2)
+    assert torch.equal(network(images, *arguments, ones)[0], network(images, *arguments)[0])
+    ones[:, layer, node, slot] = 0
+    return not torch.equal(network(images, *arguments, ones)[0], network(images, *arguments)[0])
+
+
+@pytest.mark.parametrize("op", range(len(OPS)), ids=OPS)
+@pytest.mark.parametrize("kind", ["network", "supernet"])
+def test_drop_path_acts_on_all_but_identity(kind, op):
+    arc = arc_of_op(op)
+    network, arguments = (network_of(arc), ()) if kind == "network" else (supernet_of(2), (arc,))
+    for path in PATHS:
+        assert is_dropped_when_asked(network, arguments, arc, *path) == (OPS[op] != "identity")
+
+
+def test_drop_path_multiplies_each_image_by_its_factor():
+    arc = Arc.from_integers([0, 2, 1, 4] * 2)
+    older, newer = images_of(3, 8, 12), images_of(3, 8, 12, seed=2)
+    cell = network_of(arc, num_layers=3).cells[0]
+    drop = torch.tensor([0.0, 1.0, 2.5])[:, None, None].expand(3, 1, 2)
+    states = [cell.calibrate_older(older), cell.base(cell.calibrate_newer(newer))]
+    pooled = F.avg_pool2d(states[0], 3, 1, 1, count_include_pad=False)
+    assert len(cell.loose) == 1
+    expected = pooled * torch.tensor([0.0, 1.0, 2.5])[:, None, None, None] + states[1]
+    torch.testing.assert_close(cell(older, newer, drop), expected)
+
+
+@pytest.mark.parametrize("kind", ["network", "supernet"])
+def test_dropout_multiplies_the_features(kind):
+    arc, images = uniform_arc(0, 2), images_of()
+    network, arguments = (network_of(arc), ()) if kind == "network" else (supernet_of(2), (arc,))
+    features = []
+    network.fc.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    plain, _ = network(images, *arguments)
+    factor = torch.rand(4, network.num_features, generator=seeded(5))
+    dropped, _ = network(images, *arguments, dropout=factor)
+    torch.testing.assert_close(features[1], features[0] * factor)
+    torch.testing.assert_close(dropped, features[0] * factor @ network.fc.weight.T)
+    assert not torch.equal(plain, dropped)
+
+
+# --- evaluation mode ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zero_debias", [False, True])
+def test_evaluation_is_per_image_and_training_is_not(zero_debias):
+    network, images = network_of(uniform_arc(0, 2), bn_zero_debias=zero_debias), images_of(6)
+    for seed in range(3):
+        network(images_of(6, seed=seed))
+    assert network.num_updates == 3
+    assert not torch.allclose(network(images)[0][:2], network(images[:2])[0], atol=1e-4)
+    network.eval()
+    torch.testing.assert_close(network(images)[:2], network(images[:2]))
+    assert network.num_updates == 5
+
+
+def test_the_first_zero_debiased_average_is_the_batchs_own():
+    network = network_of(uniform_arc(0, 2), bn_zero_debias=True)
+    maps = []
+    network.stem[0].register_forward_hook(lambda _, __, output: maps.append(output.detach()))
+    network(images_of(6))
+    norm = network.stem[1]
+    torch.testing.assert_close(norm.running_mean, maps[0].mean((0, 2, 3)))
+    torch.testing.assert_close(norm.running_var, maps[0].var((0, 2, 3), unbiased=True))
+
+
+# --- counts -------------------------------------------------------------------------------------
+
+
+def test_counts_of_one_convolution():
+    module = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False, device="meta")
+    assert count_parameters(module) == 3 * 8 * 9
+    assert count_macs(module, 3, 10) == 3 * 8 * 9 * 100
+    assert count_parameters(None) == 0
+
+
+def test_counts_need_no_memory_and_leave_the_mode():
+    with torch.device("meta"):
+        network = Network(
+            uniform_arc(0), num_layers=15, num_filters=36, image_size=32, in_channels=3, num_classes=10, aux_head=True
+        )
+    assert count_macs(network, 3, 32) > 10**8
+    assert network.training
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A network with moving statistics of its own, and its file."""
+    network = network_of(uniform_arc(3, 4), aux_head=True, image_size=20, bn_zero_debias=True)
+    network(images_of(6, 20))
+    path = tmp_path / "model.pt"
+    networks.save(path, network, FACTS)
+    return network.eval(), path
+
+
+def test_a_network_comes_back_as_it_was(saved):
+    network, path = saved
+    loaded = networks.load(path)
+    assert not loaded.training
+    assert loaded.arc == network.arc
+    assert loaded.settings == network.settings
+    assert {name: getattr(loaded, name) for name in FACTS} == FACTS
+    assert torch.equal(loaded(images_of(6, 20)), network(images_of(6, 20)))
+    state = loaded.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert networks.load(str(path)).arc == network.arc
+
+
+def test_a_network_file_holds_no_code(saved):
+    content = torch.load(saved[1], weights_only=True)
+    assert set(content) == {"format", "arc", "network", "state_dict", *FACTS}
+
+
+def refusal(path):
+    with pytest.raises(ValueError, match=rf"^{path}: ") as caught:
+        networks.load(path)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_wrong_files_are_one_line(saved, tmp_path):
+    _, path = saved
+    content = torch.load(path, weights_only=True)
+    assert "No such file or directory" in refusal(tmp_path / "missing.pt")
+    assert "directory" in refusal(tmp_path)
+    for wrong, expected in (
+        (content | {"format": 2}, "network file of format 2, this version reads format 1"),
+        ([content], "network file of format None"),
+        ({k: v for k, v in content.items() if k != "classes"}, "incomplete network file: 'classes'"),
+        (content | {"arc": "1 2 3"}, "an arc has 8 integers a node"),
+        (content | {"arc": str(uniform_arc(4, 4))}, "incomplete network file: "),
+        (content | {"network": {}}, "incomplete network file: "),
+        (content | {"state_dict": {}}, "incomplete network file: "),
+    ):
+        torch.save(wrong, path)
+        assert expected in refusal(path)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_files_are_one_line(saved, part):
+    _, path = saved
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    assert "not a network file" in refusal(path)
+
+
+class Code:
+    """Prints when it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_a_file_with_code_is_not_executed(tmp_path, capsys):
+    torch.save({"format": 1, "arc": Code()}, tmp_path / "model.pt")
+    assert "not a network file" in refusal(tmp_path / "model.pt")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_supernet_comes_back_as_it_was(tmp_path):
+    supernet, other, path = supernet_of(2), supernet_of(2), tmp_path / "supernet.pt"
+    controller, other_controller = (torch.nn.Linear(2, 3) for _ in range(2))
+    supernets.save(path, supernet, controller.state_dict())
+    with torch.no_grad():
+        for p in other.parameters():
+            p.zero_()
+    supernets.load_into(path, other, other_controller)
+    assert torch.equal(controller.weight, other_controller.weight)
+    assert all(map(torch.equal, supernet.parameters(), other.parameters()))
+    for wrong in ((supernet_of(3), controller), (other, torch.nn.Linear(2, 4))):
+        with pytest.raises(ValueError, match=rf"^{path}: not of this supernet: ") as caught:
+            supernets.load_into(path, *wrong)
+        assert len(str(caught.value).splitlines()) == 1
