@@ -239,8 +239,8 @@ def sentences(results: dict[str, list[Row]], found: Sequence[Difference]) -> lis
             continue
         why = f" ({reasons['p_value']})" if "p_value" in reasons else ""
         lines.append(
-            f"{name}: found against random {row['relative_improvement']:+.3f} %, which {_verdict(row['p_value'])} the noise:"
-            f" p = {row['p_value']:.3g}{why}{_size_note(row)}"
+            f"{name}: found against random {row['relative_improvement']:+.3f} %, which {_verdict(row['p_value'])}"
+            f" the noise: p = {row['p_value']:.3g}{why}{_size_note(row)}"
         )
     for d in found:
         pair = f"{d.second} against {d.first}: {COMPARED[d.role]} {d.change:+.4f}"

@@ -85,9 +85,11 @@ def stage(options: argparse.Namespace) -> None:
     with torch.device("meta"):
         shape_only = build_supernet(settings, data)
 
-    own = distinct(policy_samples(settings, controller, options.seed), settings.select.num_candidates)
-    arcs = [("controller", arc) for arc in own] + given
-    candidates = [
+    own = [] if options.own is None else read_table(options.own, "candidates")
+    if options.own is None:
+        sampled = distinct(policy_samples(settings, controller, options.seed), settings.select.num_candidates)
+        given = [("controller", arc) for arc in sampled] + given
+    candidates = own + [
         {
             "source": source,
             "arc": str(arc),
@@ -95,13 +97,14 @@ def stage(options: argparse.Namespace) -> None:
             "params": shape_only.path_parameters(arc),
             "macs": count_macs(shape_only, data.in_channels, data.image_size, arc),
         }
-        for source, arc in cli.progress(arcs, "candidates", len(arcs))
+        for source, arc in cli.progress(given, "candidates", len(given))
     ]
     select(candidates)
     best = next(row for row in candidates if row["selected"])
     made_by = provenance(describe_device(device), fingerprint(settings))
     write_table(options.out_dir / "candidates.parquet", "candidates", candidates, made_by)
-    write_text(options.arc_out, best["arc"] + "\n")
+    if options.arc_out is not None:
+        write_text(options.arc_out, best["arc"] + "\n")
     log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
 
 
@@ -120,10 +123,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_data()
     parser.add_argument("--supernet", type=Path, required=True, help="supernet.pt of the search")
     parser.add_seed("seed of the search, also of the sampled candidates")
+    parser.add_argument("--own", type=Path, help="candidates.parquet with the policy's own, already scored")
     parser.add_argument("--random-arcs", type=Path, help="random_arcs.parquet, to be scored for the record")
     parser.add_argument("--named-arc", type=Path, nargs="*", default=[], help="arc files to be scored for the record")
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write candidates.parquet")
-    parser.add_argument("--arc-out", type=Path, required=True, help="file for the selected arc")
+    parser.add_argument("--arc-out", type=Path, help="file for the selected arc")
     parser.add_device()
     return cli.run_stage(parser, stage, arguments)
 

@@ -4,9 +4,7 @@
 # An arc of config.yaml, or the one that another experiment has found.
 rule named_arc:
     input:
-        candidates=lambda wildcards: source_candidates(
-            experiment(wildcards).arcs[wildcards.named]
-        ),
+        candidates=lambda wildcards: source_candidates(named_arc(wildcards)),
     output:
         "results/{experiment}/arcs/{named}.txt",
     log:
@@ -17,7 +15,7 @@ rule named_arc:
         source=lambda wildcards, input: (
             f"--candidates {input.candidates}"
             if input.candidates
-            else f"--arc {shlex.quote(experiment(wildcards).arcs[wildcards.named])}"
+            else f"--arc {shlex.quote(named_arc(wildcards))}"
         ),
     shell:
         "python -m enas_core.final {params.source} --arc-out {output} --log-file {log}"
@@ -55,7 +53,7 @@ rule augment:
 
 rule final:
     input:
-        candidates=lambda wildcards: candidates(wildcards.experiment),
+        candidates=lambda wildcards: own_candidates(wildcards.experiment),
         models=lambda wildcards: expand(
             "results/{experiment}/networks/{network}/seed{seed}/model.pt",
             experiment=wildcards.experiment,

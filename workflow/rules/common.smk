@@ -3,7 +3,7 @@ import os
 import shlex
 import sys
 
-from enas_core.config import Transfer, parse_workflow, stage_settings, to_json
+from enas_core.config import STAGES, Transfer, parse_workflow, stage_settings, to_json
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -27,7 +27,7 @@ shell.prefix(
 
 wildcard_constraints:
     experiment="[A-Za-z][A-Za-z0-9_-]*",
-    stage="[a-z_]+",
+    stage="|".join(STAGES),
     network="[A-Za-z][A-Za-z0-9_-]*",
     named="(?!(?:searched-s|random-)[0-9]+(?![A-Za-z0-9_-]))[A-Za-z][A-Za-z0-9_-]*",
     index="[0-9]+",
@@ -84,9 +84,9 @@ def searches(name, file):
     )
 
 
-def candidates(name):
-    """candidates.parquet of each search seed of an experiment."""
-    return searches(name, "candidates.parquet")
+def own_candidates(name):
+    """The table of the policy's own candidates of each search seed of an experiment."""
+    return searches(name, "own/candidates.parquet")
 
 
 def folders(files):
@@ -94,6 +94,17 @@ def folders(files):
     return [os.path.dirname(file) for file in files]
 
 
+def named_arc(wildcards):
+    """The entry of `arcs` that a job writes."""
+    arcs = experiment(wildcards).arcs
+    if wildcards.named not in arcs:
+        raise WorkflowError(
+            f"config.yaml: experiments.{wildcards.experiment}.arcs: {wildcards.named!r} is not there;"
+            f" allowed: {', '.join(arcs) or 'none'}"
+        )
+    return arcs[wildcards.named]
+
+
 def source_candidates(arc):
-    """candidates.parquet of the experiment that an entry of `arcs` is taken from; none for an arc given as text."""
-    return candidates(arc.source) if isinstance(arc, Transfer) else []
+    """Tables of the experiment that an entry of `arcs` is taken from; none for an arc given as text."""
+    return own_candidates(arc.source) if isinstance(arc, Transfer) else []

@@ -6,7 +6,9 @@ rule compare:
         epochs=lambda wildcards: trainings(wildcards.experiment, "epochs.parquet"),
         models=lambda wildcards: trainings(wildcards.experiment, "model.pt"),
         searches=lambda wildcards: searches(wildcards.experiment, "epochs.parquet"),
-        candidates=lambda wildcards: candidates(wildcards.experiment),
+        candidates=lambda wildcards: searches(
+            wildcards.experiment, "candidates.parquet"
+        ),
     output:
         metrics="results/{experiment}/metrics.parquet",
         comparison="results/{experiment}/comparison.parquet",

@@ -34,14 +34,8 @@ rule select_arc:
         config="results/{experiment}/config/select_arc.json",
         manifest="results/{experiment}/data/manifest.json",
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
-        random_arcs="results/{experiment}/random_arcs.parquet",
-        named_arcs=lambda wildcards: expand(
-            "results/{experiment}/arcs/{named}.txt",
-            experiment=wildcards.experiment,
-            named=experiment(wildcards).arcs,
-        ),
     output:
-        candidates="results/{experiment}/search/s{seed}/candidates.parquet",
+        candidates="results/{experiment}/search/s{seed}/own/candidates.parquet",
         arc="results/{experiment}/arcs/searched-s{seed}.txt",
     log:
         "results/{experiment}/logs/select_arc-s{seed}.log",
@@ -58,5 +52,39 @@ rule select_arc:
         out_dir=subpath(output.candidates, parent=True),
     shell:
         "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
-        " --supernet {input.supernet} --random-arcs {input.random_arcs} --named-arc {input.named_arcs}"
-        " --out-dir {params.out_dir} --arc-out {output.arc} --device {resources.device} --log-file {log}"
+        " --supernet {input.supernet} --out-dir {params.out_dir} --arc-out {output.arc} --device {resources.device}"
+        " --log-file {log}"
+
+
+# Apart from the choice, so that more random or named arcs leave the selected one, and its network, alone.
+rule score_arcs:
+    input:
+        config="results/{experiment}/config/select_arc.json",
+        manifest="results/{experiment}/data/manifest.json",
+        supernet="results/{experiment}/search/s{seed}/supernet.pt",
+        own="results/{experiment}/search/s{seed}/own/candidates.parquet",
+        random_arcs="results/{experiment}/random_arcs.parquet",
+        named_arcs=lambda wildcards: expand(
+            "results/{experiment}/arcs/{named}.txt",
+            experiment=wildcards.experiment,
+            named=experiment(wildcards).arcs,
+        ),
+    output:
+        "results/{experiment}/search/s{seed}/candidates.parquet",
+    log:
+        "results/{experiment}/logs/score_arcs-s{seed}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/score_arcs-s{seed}.tsv"
+    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    resources:
+        gpu=1,
+        device=WORKFLOW.device,
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        data=subpath(input.manifest, parent=True),
+        out_dir=subpath(output[0], parent=True),
+    shell:
+        "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
+        " --supernet {input.supernet} --own {input.own} --random-arcs {input.random_arcs}"
+        " --named-arc {input.named_arcs} --out-dir {params.out_dir} --device {resources.device} --log-file {log}"
