@@ -67,7 +67,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """`tiny`, run to its end; not to be changed."""
     workspace = Workspace(tmp_path_factory.mktemp("finished"))
     shutil.copy(TINY, workspace.config)
-    workspace.make("results/tiny/final.pt")
+    workspace.make("results/tiny/final.pt", "results/tiny/search/s1/candidates.parquet")
     return workspace
 
 

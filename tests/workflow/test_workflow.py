@@ -92,8 +92,15 @@ def test_more_random_arcs_train_only_the_new_ones(copy: Workspace) -> None:
     assert sorted(ran) == ["augment", "random_arc", "random_arcs"]
 
 
+def test_more_random_arcs_repeat_no_training(copy: Workspace) -> None:
+    copy.edit(baseline__num_arcs=3)
+    targets = "results/tiny/final.pt", "results/tiny/search/s1/candidates.parquet"
+    assert sorted(copy.make(*targets)) == ["random_arcs", "score_arcs"]
+    assert len(read_table(copy.results / "tiny/search/s1/candidates.parquet", "candidates")) == 4 + 3 + 1
+
+
 def test_cores_do_not_matter(finished: Workspace, fresh: Workspace) -> None:
-    fresh.make("results/tiny/final.pt", cores=1)
+    fresh.make("results/tiny/final.pt", "results/tiny/search/s1/candidates.parquet", cores=1)
     for name in TABLES:
         one, other = (comparable(w.results / "tiny" / name) for w in (finished, fresh))
         assert one.equals(other), name
@@ -116,7 +123,7 @@ def test_several_search_seeds(copy: Workspace) -> None:
     best = {
         seed: max(
             row["valid_accuracy"]
-            for row in read_table(results / f"search/s{seed}/candidates.parquet", "candidates")
+            for row in read_table(results / f"search/s{seed}/own/candidates.parquet", "candidates")
             if row["selected"]
         )
         for seed in (3, 4)
@@ -155,8 +162,22 @@ def test_only_named_arcs_are_looked_up_in_the_config(fresh: Workspace) -> None:
     assert "InputFunctionException" not in done.stderr
 
 
-def test_unknown_experiment(fresh: Workspace) -> None:
-    assert "'nowhere' is not there; allowed: tiny, tiny_transfer" in fresh.fail("results/nowhere/final.pt")
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere/final.pt", "config.yaml: experiments: 'nowhere' is not there; allowed: tiny, tiny_transfer"),
+        (
+            "tiny/networks/nothing/seed1/model.pt",
+            "config.yaml: experiments.tiny.arcs: 'nothing' is not there; allowed: all_identity",
+        ),
+        ("tiny/config/training.json", "No rule to produce results/tiny/config/training.json"),
+    ],
+)
+def test_targets_that_are_not_there(fresh: Workspace, target: str, message: str) -> None:
+    printed = fresh.fail(f"results/{target}")
+    assert message in printed
+    assert "Traceback" not in printed
+    assert not fresh.results.exists()
 
 
 @pytest.mark.parametrize(
