@@ -152,10 +152,11 @@ class _LogFile(logging.FileHandler):
 
 
 class _TerminalHandler(logging.Handler):
-    """Lines to stderr, above the progress bar where there is one."""
+    """Lines to stderr, above the progress bar where there is one, as long as somebody reads them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        with contextlib.suppress(OSError):  # a run outlives its terminal
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 def progress(items: Iterable[T], description: str, total: int, initial: int = 0) -> Iterable[T]:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
 from enas_core.config import Augmentation, Count, DatasetName, Float
@@ -36,6 +36,15 @@ class Manifest(BaseModel):
     mean: list[Float]
     std: list[Float]
     sha256: dict[str, str]
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Manifest:
+        height, width, channels = self.image_shape
+        if height != width:
+            raise ValueError(f"image_shape: {height}x{width} is not square")
+        if not len(self.mean) == len(self.std) == channels:
+            raise ValueError(f"mean, std: need one value for each of {channels} channels")
+        return self
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,9 @@ def load(folder: Path, device: torch.device) -> Dataset:
         raise ValueError(f"{error.filename}: {error.strerror}; run prepare_data") from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{path}: not a manifest of this version's prepare_data: {key}: {first['msg']}") from None
+        key = "".join(f"{part}: " for part in first["loc"])
+        problem = key + first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path}: not a manifest of this version's prepare_data: {problem}") from None
     for part in ("train", "test"):
         if len(arrays[f"{part}_images"]) != len(arrays[f"{part}_labels"]):
             raise ValueError(f"{folder}: {part}_images.npy and {part}_labels.npy are of different length")

@@ -218,7 +218,7 @@ def test_fingerprint_is_that_of_the_arrays(tmp_path):
         ({"classes": 3}, "manifest.json: not a manifest of this version's prepare_data: classes: "),
         ({"std": ["a"]}, "manifest.json: not a manifest of this version's prepare_data: std.0: "),
         ({"sha256": {}}, "train_images.npy: its checksum is not the one in manifest.json; run prepare_data again"),
-        ({"image_shape": [4, 4, 1]}, "train_images.npy: not an array of prepare_data: uint8 of shape (4, 4, 4, 3)"),
+        ({"image_shape": [5, 5, 3]}, "train_images.npy: not an array of prepare_data: uint8 of shape (4, 4, 4, 3)"),
         ({"test_labels": np.array([0.0, 1.0])}, "test_labels.npy: not an array of prepare_data: float64 of shape (2,)"),
         ({"test_labels": np.array([0, 2])}, "test_labels.npy: not an array of prepare_data: labels out of range 0..1"),
         ({"test_labels": np.array([0])}, "test_images.npy and test_labels.npy are of different length"),
