@@ -104,8 +104,8 @@ def load(folder: Path, device: torch.device) -> Dataset:
         raise ValueError(f"{error.filename}: {error.strerror}; run prepare_data") from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = "".join(f"{part}: " for part in first["loc"])
-        problem = key + first["msg"].removeprefix("Value error, ")
+        key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        problem = f"{key}: {message}" if key else message
         raise ValueError(f"{path}: not a manifest of this version's prepare_data: {problem}") from None
     for part in ("train", "test"):
         if len(arrays[f"{part}_images"]) != len(arrays[f"{part}_labels"]):
