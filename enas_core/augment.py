@@ -14,7 +14,15 @@ from enas_core.checkpoint import Saver, StateDirectory, resume, run_fingerprint
 from enas_core.cli import checked
 from enas_core.config import AugmentSettings, Name, fingerprint, load_stage_settings, to_json
 from enas_core.data import Dataset, plan_epoch, training_batch
-from enas_core.engine import TrainingRun, describe_device, evaluate_network, factors, load_for, pick_device
+from enas_core.engine import (
+    TrainingRun,
+    accelerate,
+    describe_device,
+    evaluate_network,
+    factors,
+    load_for,
+    pick_device,
+)
 from enas_core.events import EventFiles
 from enas_core.network import Network, save
 from enas_core.ops import initialise
@@ -48,7 +56,8 @@ class AugmentRun(TrainingRun):
         )
         generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
         initialise(self.network, self.augment.init_fan_in, generator)
-        super().__init__(self.network.to(device), self.augment, len(data.train), seed, events)
+        accelerate(self.network.to(device), settings, device)
+        super().__init__(self.network, self.augment, len(data.train), seed, events)
 
     def arc_of(self, step: int) -> Arc:
         """The same at every step."""

@@ -31,6 +31,8 @@ Nodes = Annotated[int, Field(ge=1, le=16)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # a column of the tables
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Precision = Literal["fp32", "bf16"]
+Compile = Literal["auto", "off"]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
 OpValues = Annotated[tuple[Float, ...], Field(strict=False, min_length=len(OPS), max_length=len(OPS))]
 
@@ -321,6 +323,12 @@ class Experiment(Settings):
     """Nodes of a cell."""
     cpu_threads: Threads = 2
     """Threads of each training on a CPU. A setting, since results on a CPU depend on it."""
+    precision: Precision = "fp32"
+    """Of feature maps and convolutions. `bf16`: bfloat16, for GPUs; weights, statistics of batch norm, logits, loss
+    and optimiser stay in float32."""
+    compile: Compile = "auto"
+    """`auto`: on a GPU, networks are compiled (minutes at the start, faster steps, results equal but for rounding);
+    on a CPU, where that does not pay, never. `off`: never."""
     dataset: Dataset
     search: SearchSection = SearchSection()
     select: Select = Select()
@@ -423,6 +431,8 @@ class SearchSettings(Settings):
     dataset: DatasetName
     num_nodes: Nodes
     cpu_threads: Threads
+    precision: Precision
+    compile: Compile
     augmentation: Augmentation
     search: Search
 
@@ -440,6 +450,8 @@ class AugmentSettings(Settings):
     dataset: DatasetName
     num_nodes: Nodes
     cpu_threads: Threads
+    precision: Precision
+    compile: Compile
     augmentation: Augmentation
     augment: Augment
 
@@ -464,6 +476,8 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
         "experiment": name,
         "num_nodes": experiment.num_nodes,
         "cpu_threads": experiment.cpu_threads,
+        "precision": experiment.precision,
+        "compile": experiment.compile,
         "dataset": experiment.dataset.name,
         "augmentation": experiment.dataset.augmentation,
         "search": _narrow(Search, experiment.search),

@@ -23,6 +23,7 @@ from enas_core.config import AugmentSettings, Search, SearchSettings, Training, 
 from enas_core.data import Dataset, Split, equal_batches, load, plain_batch
 from enas_core.events import EventFiles
 from enas_core.network import Network
+from enas_core.ops import Classifier, FactorizedReduction, ReLUConvBN, SepConv
 from enas_core.supernet import Supernet
 
 ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
@@ -91,6 +92,57 @@ def build_supernet(settings: SearchSettings, data: Dataset) -> Supernet:
         aux_head=search.aux_head,
         reduction_inputs=search.reduction_inputs,
     )
+
+
+COMPILED_BLOCKS = (SepConv, ReLUConvBN, FactorizedReduction)
+"""What is compiled of a supernet: a few kinds of block in a few shapes, whatever the arc."""
+
+RECOMPILE_LIMIT = 64  # shapes and modes of one kind of block
+
+
+def accelerate(network: Network | Supernet, settings: SearchSettings | AugmentSettings, device: torch.device) -> None:
+    """Make `network`, which is on `device`, compute as `precision` and `compile` say. What cannot be compiled, for
+    want of a compiler or otherwise, runs uncompiled after a warning."""
+    if settings.precision == "bf16":
+        lower_precision(network, device)
+    if settings.compile == "auto" and device.type == "cuda":
+        torch._dynamo.config.suppress_errors = True
+        if isinstance(network, Supernet):
+            compile_blocks(network)
+        else:
+            compile_whole(network, mode="reduce-overhead")
+
+
+def lower_precision(network: Network | Supernet, device: torch.device) -> None:
+    """Feature maps and convolutions in bfloat16, logits in the precision of the weights."""
+    network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)
+    for module in network.modules():
+        if isinstance(module, Classifier):
+            module.forward = torch.autocast(device.type, enabled=False)(module.forward)
+
+
+def compile_blocks(supernet: Supernet, **options: Any) -> None:
+    """Compile the supernet's operations one by one (`options` of `torch.compile`). Those of one kind and shape share
+    their code, which takes batches of any size, so that no arc compiles anything once all shapes have been seen."""
+    torch._dynamo.config.cache_size_limit = RECOMPILE_LIMIT
+    torch._dynamo.config.automatic_dynamic_shapes = False
+    for module in supernet.modules():
+        if isinstance(module, COMPILED_BLOCKS):
+            module.forward = _any_batch(torch.compile(module.forward, **options))
+
+
+def _any_batch(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def call(x: Tensor) -> Tensor:
+        torch._dynamo.maybe_mark_dynamic(x, 0)
+        return forward(x)
+
+    return call
+
+
+def compile_whole(network: Network, **options: Any) -> None:
+    """Compile a stand-alone network as a whole (`options` of `torch.compile`), once for each size of batch."""
+    torch._dynamo.config.cache_size_limit = RECOMPILE_LIMIT
+    network.forward = torch.compile(network.forward, dynamic=False, **options)
 
 
 def trained_parameters(network: Network | Supernet, training: Training) -> list[nn.Parameter]:

@@ -20,6 +20,7 @@ from enas_core.controller import Controller, Reinforce, UpdateResult
 from enas_core.data import Dataset, Split, equal_batches, plain_batch, plan_epoch, training_batch
 from enas_core.engine import (
     TrainingRun,
+    accelerate,
     build_supernet,
     child_accuracy,
     describe_device,
@@ -51,7 +52,8 @@ class SearchRun(TrainingRun):
         generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
         self.supernet = build_supernet(settings, data)
         initialise(self.supernet, self.search.init_fan_in, generator)
-        super().__init__(self.supernet.to(device), self.search, held_out, seed, events)
+        accelerate(self.supernet.to(device), settings, device)
+        super().__init__(self.supernet, self.search, held_out, seed, events)
         self.reinforce = Reinforce(Controller(self.search.controller, settings.num_nodes, generator))
         self.updates: list[UpdateResult] = []
         self.child_seconds = 0.0

@@ -17,7 +17,7 @@ from enas_core.cli import log
 from enas_core.config import SelectArcSettings, fingerprint, load_stage_settings
 from enas_core.controller import Controller
 from enas_core.data import Split, equal_batches, plain_batch
-from enas_core.engine import build_supernet, child_accuracy, describe_device, load_for, pick_device
+from enas_core.engine import accelerate, build_supernet, child_accuracy, describe_device, load_for, pick_device
 from enas_core.network import count_macs
 from enas_core.supernet import Supernet, load_into
 from enas_core.tables import provenance, read_table, write_table, write_text
@@ -81,7 +81,7 @@ def stage(options: argparse.Namespace) -> None:
     supernet = build_supernet(settings, data)
     controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
     load_into(options.supernet, supernet, controller)
-    supernet.to(device)
+    accelerate(supernet.to(device), settings, device)
     with torch.device("meta"):
         shape_only = build_supernet(settings, data)
 

@@ -292,6 +292,8 @@ def test_the_projects_own_file():
 CHANGES = {
     "num_nodes": (dict(num_nodes=3), {"random_arcs", "search", "select_arc", "augment"}),
     "cpu_threads": (dict(cpu_threads=7), {"search", "select_arc", "augment"}),
+    "precision": (dict(precision="bf16"), {"search", "select_arc", "augment"}),
+    "compile": (dict(compile="off"), {"search", "select_arc", "augment"}),
     "dataset": (dict(dataset__split_seed=3), {"prepare_data"}),
     "augmentation": (dict(dataset__augmentation={"flip": False}), {"search", "select_arc", "augment"}),
     "search": (dict(search__l2=0.5), {"search", "select_arc"}),
