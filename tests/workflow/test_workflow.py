@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import ROOT, Workspace, comparable
+from workspace import ROOT, Workspace, comparable
 
 from enas_core.arc import read_arc
 from enas_core.network import load
