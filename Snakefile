@@ -10,6 +10,9 @@ configfile: "config.yaml"
 container: "docker://snakemake/snakemake:v9.3.0"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/search.smk"
@@ -24,9 +27,12 @@ localrules:
     random_arc,
     named_arc,
     final,
+    report_files,
 
 
 rule all:
     default_target: True
     input:
         "results/digits/final.pt",
+        "results/digits/comparison.parquet",
+        "results/digits/report/complete",

@@ -94,6 +94,17 @@ def folders(files):
     return [os.path.dirname(file) for file in files]
 
 
+def report_files(name):
+    """Figures and tables of an experiment's report."""
+    cells = searched_networks(name)
+    cells += ["best-random"] if settings_of(name).baseline.num_arcs else []
+    pictures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
+    files = [f"{picture}.svg" for picture in pictures]
+    files += [f"cell-{cell}.svg" for cell in cells]
+    files += ["comparison.html", "networks.html", "settings.html"]
+    return [f"results/{name}/report/{file}" for file in files]
+
+
 def named_arc(wildcards):
     """The entry of `arcs` that a job writes."""
     arcs = experiment(wildcards).arcs

@@ -12,7 +12,13 @@ rule compare:
     output:
         metrics="results/{experiment}/metrics.parquet",
         comparison="results/{experiment}/comparison.parquet",
-        csv="results/{experiment}/comparison.csv",
+        csv=report(
+            "results/{experiment}/comparison.csv",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "comparison (CSV)"},
+            caption="../report/table.rst",
+        ),
     log:
         "results/{experiment}/logs/compare.log",
     benchmark:
@@ -27,3 +33,174 @@ rule compare:
     shell:
         "python -m enas_core.compare --networks {params.networks} --searches {params.searches}"
         " --out-dir {params.out_dir} --log-file {log}"
+
+
+rule plot_search:
+    input:
+        epochs=lambda wildcards: searches(wildcards.experiment, "epochs.parquet"),
+    output:
+        report(
+            "results/{experiment}/report/search.svg",
+            category="{experiment}",
+            subcategory="2 Search",
+            labels={"figure": "learning curves"},
+            caption="../report/search.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_search.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_search.tsv"
+    script:
+        "../scripts/plot_search.py"
+
+
+rule plot_candidates:
+    input:
+        config="results/{experiment}/config/search.json",
+        candidates=lambda wildcards: searches(
+            wildcards.experiment, "candidates.parquet"
+        ),
+    output:
+        report(
+            "results/{experiment}/report/candidates.svg",
+            category="{experiment}",
+            subcategory="2 Search",
+            labels={"figure": "candidates"},
+            caption="../report/candidates.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_candidates.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_candidates.tsv"
+    params:
+        seeds=lambda wildcards: experiment(wildcards).search.seeds,
+    script:
+        "../scripts/plot_candidates.py"
+
+
+rule plot_augment:
+    input:
+        epochs=lambda wildcards: trainings(wildcards.experiment, "epochs.parquet"),
+    output:
+        report(
+            "results/{experiment}/report/augment.svg",
+            category="{experiment}",
+            subcategory="3 Training",
+            labels={"figure": "learning curves"},
+            caption="../report/augment.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_augment.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_augment.tsv"
+    script:
+        "../scripts/plot_augment.py"
+
+
+rule plot_found_vs_random:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+    output:
+        report(
+            "results/{experiment}/report/found_vs_random.svg",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "found against random"},
+            caption="../report/found_vs_random.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_found_vs_random.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_found_vs_random.tsv"
+    script:
+        "../scripts/plot_found_vs_random.py"
+
+
+rule plot_shared_vs_test:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+    output:
+        report(
+            "results/{experiment}/report/shared_vs_test.svg",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "shared-weight against test accuracy"},
+            caption="../report/shared_vs_test.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_shared_vs_test.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_shared_vs_test.tsv"
+    script:
+        "../scripts/plot_shared_vs_test.py"
+
+
+rule draw_cell:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+    output:
+        report(
+            "results/{experiment}/report/cell-{which}.svg",
+            category="{experiment}",
+            subcategory="4 Cells",
+            labels={"figure": "{which}"},
+            caption="../report/cell.rst",
+        ),
+    log:
+        "results/{experiment}/logs/draw_cell-{which}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_cell-{which}.tsv"
+    script:
+        "../scripts/draw_cell.py"
+
+
+rule write_tables:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+        config=expand("results/{{experiment}}/config/{stage}.json", stage=STAGES),
+        tables=lambda wildcards: [
+            f"results/{wildcards.experiment}/random_arcs.parquet",
+            *searches(wildcards.experiment, "epochs.parquet"),
+            *searches(wildcards.experiment, "candidates.parquet"),
+            *trainings(wildcards.experiment, "epochs.parquet"),
+        ],
+    output:
+        comparison=report(
+            "results/{experiment}/report/comparison.html",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "comparison (table)"},
+            caption="../report/comparison.rst",
+        ),
+        networks=report(
+            "results/{experiment}/report/networks.html",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "trained networks (table)"},
+            caption="../report/networks.rst",
+        ),
+        settings=report(
+            "results/{experiment}/report/settings.html",
+            category="{experiment}",
+            subcategory="5 Settings",
+            labels={"figure": "settings and provenance (table)"},
+            caption="../report/settings.rst",
+        ),
+    log:
+        "results/{experiment}/logs/write_tables.log",
+    benchmark:
+        "results/{experiment}/benchmarks/write_tables.tsv"
+    script:
+        "../scripts/write_tables.py"
+
+
+# All figures and tables of an experiment, for snakemake --report.
+rule report_files:
+    input:
+        lambda wildcards: report_files(wildcards.experiment),
+    output:
+        touch("results/{experiment}/report/complete"),
+    log:
+        "results/{experiment}/logs/report_files.log",
+    benchmark:
+        "results/{experiment}/benchmarks/report_files.tsv"

@@ -1,0 +1,41 @@
+"""Shared-weight accuracy of the policy's candidates and of random arcs."""
+
+from pathlib import Path
+
+import reporting
+
+from enas_core.config import SearchSettings, load_stage_settings
+from enas_core.tables import read_table
+
+ENOUGH_FOR_A_BOX = 5
+
+reporting.start(snakemake.log[0])
+policy = load_stage_settings(Path(snakemake.input.config), SearchSettings).search.policy
+own = reporting.Look("controller" if policy == "controller" else "policy (random)", *reporting.ROLES["searched"][1:])
+looks = {"controller": own, "random": reporting.ROLES["random"], "named": reporting.ROLES["named"]}
+
+groups = []
+for seed, path in zip(snakemake.params.seeds, snakemake.input.candidates, strict=True):
+    rows = read_table(Path(path), "candidates")
+    for source, look in looks.items():
+        if members := [row for row in rows if row["source"] == source]:
+            groups.append((f"{look.label}\nsearch seed {seed}, n = {len(members)}", look, members))
+
+figure, ax = reporting.panels(1, height=1.2 + 0.75 * len(groups))
+for y, (_, look, rows) in enumerate(groups):
+    values = [row["valid_accuracy"] for row in rows]
+    if len(values) >= ENOUGH_FOR_A_BOX:
+        line = {"color": reporting.GREY}
+        ax.boxplot(values, positions=[y], orientation="horizontal", widths=0.6, showfliers=False, manage_ticks=False,
+                   boxprops=line, whiskerprops=line, capprops=line, medianprops={"color": "black"})  # fmt: skip
+    heights = [y + offset for offset in reporting.spread(len(values))]
+    ax.scatter(values, heights, 22, look.colour, marker=look.marker, alpha=0.75, linewidths=0)
+    for row, value, height in zip(rows, values, heights, strict=True):
+        if row["selected"]:
+            ax.scatter([value], [height], 170, "none", marker="*", edgecolors="black", label="selected")
+ax.set_yticks(range(len(groups)), [label for label, _, _ in groups])
+ax.set_ylim(len(groups) - 0.5, -0.5)
+ax.set(title="Candidates under the shared weights", xlabel="accuracy on the validation images, shared weights")
+handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+ax.legend(handles.values(), handles.keys(), loc="best")
+reporting.save(figure, snakemake.output[0])

@@ -1,0 +1,39 @@
+"""Learning curves of the search."""
+
+from pathlib import Path
+
+import reporting
+
+from enas_core.tables import read_table
+
+PANELS = {
+    "Shared weights: training loss": {"train_loss": ("cross-entropy, nats", reporting.BLUE, "-")},
+    "Accuracy of sampled children": {
+        "train_accuracy": ("training", reporting.GREY, ":"),
+        "valid_accuracy": ("validation", reporting.BLUE, "-"),
+        "test_accuracy": ("test", reporting.ORANGE, "--"),
+    },
+    "Controller: reward": {
+        "controller_reward": ("reward", reporting.BLUE, "-"),
+        "controller_baseline": ("baseline", reporting.ORANGE, "--"),
+    },
+    "Controller: entropy of its arcs": {"controller_entropy": ("entropy, nats", reporting.GREEN, "-")},
+}
+
+reporting.start(snakemake.log[0])
+searches = [read_table(Path(path), "search_epochs") for path in snakemake.input.epochs]
+figure, axes = reporting.panels(2, rows=2, height=2.6)
+for ax, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
+    ax.set_title(title)
+    if all(row[column] is None for rows in searches for row in rows for column in lines):
+        reporting.nothing(ax, "no controller was trained (search.policy: random)")
+        continue
+    for column, (label, colour, line) in lines.items():
+        for i, rows in enumerate(searches):
+            values = [row[column] for row in rows]
+            marker = "." if len(rows) <= 30 else None
+            ax.plot([row["epoch"] for row in rows], values, line, color=colour, marker=marker, label="" if i else label)
+    ax.set_xlabel("epoch")
+    ax.locator_params(axis="x", integer=True)
+    ax.legend()
+reporting.save(figure, snakemake.output[0])
