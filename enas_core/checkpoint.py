@@ -113,7 +113,7 @@ class StateDirectory:
         facts = {"format": STATE_FORMAT, "fingerprint": self.fingerprint, "sha256": checksum}
         with atomic_path(self.current) as temporary:
             with temporary.open("wb") as file:
-                file.write(json.dumps(facts).encode() + b"\n")
+                file.write(json.dumps(facts, separators=(",", ":")).encode() + b"\n")
                 file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())

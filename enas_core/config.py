@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from enas_core.arc import OPS, Arc
 
-Float = Annotated[float, Field(strict=False, allow_inf_nan=False)]  # YAML reads 1e-4 as a string
+# Of a magnitude that single precision holds; YAML reads 1e-4 as a string.
+Float = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e38, le=1e38)]
 Probability = Annotated[Float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Filters = Annotated[int, Field(ge=2, le=10_000, multiple_of=2)]

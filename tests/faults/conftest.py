@@ -1,0 +1,83 @@
+"""Options, and what all fault tests share: inputs, undisturbed runs, the server that starts stages."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import harness
+import pytest
+
+KILLS_A_SEED = 5
+COUNTS = pytest.StashKey[Counter]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, help="interruptions in test_kills (default: $KILLS, or 30)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTS] = Counter()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "campaign_seed" in metafunc.fixturenames:
+        # A plain `pytest` knows this file, and its option, only after it has read its options.
+        kills = metafunc.config.getoption("kills", None) or int(os.environ.get("KILLS", "30"))
+        metafunc.parametrize("campaign_seed", range(-(-kills // KILLS_A_SEED)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if counts := config.stash.get(COUNTS, None):
+        terminalreporter.section("faults")
+        for name, count in sorted(counts.items()):
+            terminalreporter.line(f"{count:5} {name}")
+
+
+@pytest.fixture
+def counts(request: pytest.FixtureRequest) -> Counter:
+    """What was done, for the summary."""
+    return request.config.stash.setdefault(COUNTS, Counter())
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings, arc and images."""
+    folder = tmp_path_factory.mktemp("inputs")
+    harness.write_inputs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[harness.ForkServer]:
+    """Starts stages quickly."""
+    server = harness.ForkServer()
+    yield server
+    server.close()
+
+
+@dataclass
+class Reference:
+    """An undisturbed run, and how long it took."""
+
+    folder: Path
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def references(
+    inputs: Path, server: harness.ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Reference]:
+    """One undisturbed run of each stage."""
+    found = {}
+    for stage in harness.WEIGHTS:
+        folder = tmp_path_factory.mktemp(stage)
+        start = perf_counter()
+        ended = server.run(stage, harness.arguments(stage, inputs, folder), folder / "output")
+        assert ended.code == 0, ended.output
+        found[stage] = Reference(folder, perf_counter() - start)
+    return found

@@ -1,0 +1,322 @@
+"""Which saved state is used, and what ends a run: damaged, foreign, finished states, locks, full disks, divergence."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import harness
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import Reference
+from harness import ForkServer, Position
+
+from enas_core.checkpoint import Saver, StateDirectory, resume
+from enas_core.tables import table_identity, write_table
+
+STAGES = list(harness.WEIGHTS)
+
+
+class Workplace:
+    """One folder of a run of one stage, of which files can be exchanged between starts."""
+
+    def __init__(self, stage: str, inputs: Path, folder: Path, server: ForkServer) -> None:
+        self.stage, self.inputs, self.folder, self.server = stage, inputs, folder, server
+        self.state = folder / "state"
+        self.current, self.previous = self.state / "current.state", self.state / "previous.state"
+
+    def run(self, save_every: float = 1e-6, *options: str, **fault: int) -> harness.Ended:
+        """One start."""
+        given = [*harness.arguments(self.stage, self.inputs, self.folder, save_every), *options]
+        return self.server.run(self.stage, given, self.folder / "output", **fault)
+
+    def interrupt(self) -> None:
+        """A start that is killed in the second epoch or so, with two states saved."""
+        assert self.run(event=103, signal=signal.SIGKILL).code == -signal.SIGKILL
+        assert self.current.exists()
+        assert self.previous.exists()
+
+
+@pytest.fixture(params=STAGES)
+def place(request: pytest.FixtureRequest, inputs: Path, server: ForkServer, tmp_path: Path) -> Workplace:
+    """An empty one of each stage."""
+    return Workplace(request.param, inputs, tmp_path, server)
+
+
+@pytest.fixture
+def search(inputs: Path, server: ForkServer, tmp_path: Path) -> Workplace:
+    """An empty one of the search."""
+    return Workplace("search", inputs, tmp_path, server)
+
+
+@pytest.mark.parametrize("harm", ["truncated", "empty", "changed", "header"])
+def test_previous_state_takes_the_place_of_a_damaged_one(
+    search: Workplace, references: dict[str, Reference], harm: str
+) -> None:
+    search.interrupt()
+    content = bytearray(search.current.read_bytes())
+    if harm == "changed":
+        content[len(content) // 2] ^= 1
+    elif harm == "header":
+        content[3] ^= 1
+    else:
+        del content[0 if harm == "empty" else len(content) // 2 :]
+    search.current.write_bytes(content)
+    before = harness.position(search.previous)
+    ended = search.run(5)
+    assert re.search(r"current.state: not used: .*(truncated or corrupt)", ended.output)
+    assert "previous.state: used, of a run that was interrupted" in ended.output
+    assert f"goes on at epoch {before.epoch}, step {before.step}" in ended.output
+    harness.assert_same_outputs("search", search.folder, references["search"].folder)
+
+
+def test_damaged_state_does_not_push_out_the_good_one(search: Workplace) -> None:
+    search.interrupt()
+    search.current.write_bytes(b"damaged")
+    before = harness.position(search.previous)
+    for event in range(5, 12):  # before, in and after the first save
+        search.run(event=event, signal=signal.SIGKILL)
+        after = harness.newest(search.state)
+        assert after is not None
+        assert after >= before
+
+
+def test_both_states_damaged(place: Workplace, references: dict[str, Reference]) -> None:
+    place.interrupt()
+    for path in (place.current, place.previous):
+        harness.damage(path, random.Random(0))
+    ended = place.run(5)
+    assert ended.output.count(": not used: ") == 2
+    assert "none to resume, starting from the beginning" in ended.output
+    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+
+
+def test_state_of_a_flipped_byte_is_never_read(search: Workplace) -> None:
+    search.interrupt()
+    states, content = StateDirectory(search.state, _fingerprint(search.current)), search.current.read_bytes()
+    search.previous.unlink()
+    assert states.load() is not None
+    header = content.index(b"\n") + 1
+    for where in [*range(header), *range(header, len(content), len(content) // 50)]:
+        search.current.write_bytes(content[:where] + bytes([content[where] ^ 0x20]) + content[where + 1 :])
+        assert states.load() is None, where
+    for length in [*range(0, header, 10), header, len(content) - 1]:
+        search.current.write_bytes(content[:length])
+        assert states.load() is None, length
+
+
+def _fingerprint(path: Path) -> str:
+    return json.loads(path.read_bytes().partition(b"\n")[0])["fingerprint"]
+
+
+def test_format_of_another_version(search: Workplace) -> None:
+    search.interrupt()
+    for path in (search.current, search.previous):
+        header, _, payload = path.read_bytes().partition(b"\n")
+        path.write_bytes(json.dumps(json.loads(header) | {"format": 0}).encode() + b"\n" + payload)
+    ended = search.run(5)
+    assert ended.output.count("not used: saved under other settings, data, arc, seed or state format") == 2
+
+
+@pytest.mark.parametrize("what", ["settings", "data", "arc", "seed"])
+def test_changed_inputs_never_resume_an_old_state(inputs: Path, server: ForkServer, tmp_path: Path, what: str) -> None:
+    shutil.copytree(inputs, tmp_path / "inputs")
+    place = Workplace("augment", tmp_path / "inputs", tmp_path, server)
+    assert place.run(event=103, signal=signal.SIGKILL).code == -signal.SIGKILL
+    options = []
+    if what == "settings":
+        harness.write_settings(place.inputs / "config", augment={"l2": 0.001})
+    elif what == "data":
+        other = json.loads((place.inputs / "config/prepare_data.json").read_text())
+        other["dataset"]["split_seed"] = 1
+        (place.inputs / "config/prepare_data.json").write_text(json.dumps(other))
+        harness.prepare_from(place.inputs)
+    elif what == "arc":
+        (place.inputs / "arc.txt").write_text(harness.ARC.replace("4", "2"))
+    else:
+        options = ["--seed", "2"]
+    resumed = place.run(5, *options)
+    assert resumed.code == 0
+    assert "current.state: not used: saved under other settings, data, arc, seed" in resumed.output
+    assert "none to resume, starting from the beginning" in resumed.output
+    fresh = Workplace("augment", place.inputs, tmp_path / "fresh", server)
+    fresh.folder.mkdir()
+    assert fresh.run(5, *options).code == 0
+    harness.assert_same_outputs("augment", place.folder, fresh.folder)
+
+
+def test_finished_work_is_emitted_again_until_a_start_has_found_it(
+    place: Workplace, references: dict[str, Reference]
+) -> None:
+    assert place.run(5).code == 0
+    assert harness.newest(place.state).finished
+    for path in (place.folder / "out").iterdir():
+        path.unlink()
+    ended = place.run(5)
+    assert "used, of a run that had finished" in ended.output
+    assert "epoch 1/" not in ended.output
+    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+    assert harness.newest(place.state).finished
+    ended = place.run(5)
+    assert ended.output.startswith("outputs are complete, nothing to do")
+    assert [path.name for path in place.state.iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("name", ["epochs.parquet", "supernet.pt"])
+def test_outputs_are_complete_only_together(search: Workplace, name: str) -> None:
+    assert search.run(5).code == 0
+    (search.folder / "out" / name).unlink()
+    assert "used, of a run that had finished" in search.run(5).output
+    assert (search.folder / "out" / name).exists()
+
+
+class Finished:
+    """A run with nothing left to do."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def train(self, saver: Saver) -> None: ...
+
+
+def test_table_never_vouches_for_another_runs_weights(tmp_path: Path) -> None:
+    """Ended after the new weights and before the new table, the former table is gone."""
+    weights, table = tmp_path / "model.pt", tmp_path / "epochs.parquet"
+
+    def start(run: str, fail: bool = False) -> None:
+        def emit(_: Finished) -> None:
+            weights.write_text(run)
+            if fail:
+                raise OSError(run)
+            write_table(table, "augment_epochs", [], {"run": run})
+
+        resume(Finished, StateDirectory(tmp_path / "state", run), 5.0, weights, table, emit)
+
+    start("former")
+    with pytest.raises(OSError, match="new"):
+        start("new", fail=True)
+    assert not table.exists()
+    start("former")
+    assert weights.read_text() == table_identity(table) == "former"
+
+
+def test_second_process_is_refused(place: Workplace) -> None:
+    with StateDirectory(place.state, "another"):
+        ended = place.run()
+        holder = (place.state / "lock").read_text()
+    assert ended.code == 2
+    assert ended.output == (
+        f"error: {place.state}: in use by another process ({holder}); wait until it has ended, or end it\n"
+    )
+    assert not (place.folder / "out").exists()
+    assert place.run(5).code == 0
+
+
+def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str, Reference]) -> None:
+    search.interrupt()
+    before = harness.newest(search.state)
+    ended = search.run(max_bytes=50_000, fatal=False)
+    assert ended.code == 2
+    assert ended.output.splitlines()[-1] == f"error: {search.current}: File too large"
+    assert harness.newest(search.state) == before
+    assert {path.name for path in search.state.iterdir()} == {"current.state", "previous.state", "lock"}
+    assert search.run(5).code == 0
+    harness.assert_same_outputs("search", search.folder, references["search"].folder)
+
+
+def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, Reference]) -> None:
+    """The limit is below what the weights need, and then below what the table needs."""
+    assert place.run(5).code == 0
+    for limit in (20_000, 3_000):
+        shutil.rmtree(place.folder / "out")
+        (place.folder / "stage.log").unlink()
+        ended = place.run(5, max_bytes=limit, fatal=False)
+        assert ended.code == 2
+        assert ended.output.splitlines()[-1].endswith(f"{harness.WEIGHTS[place.stage]}: File too large")
+        assert list((place.folder / "out").iterdir()) == []
+    shutil.copy(references[place.stage].folder / "out" / harness.WEIGHTS[place.stage], place.folder / "out")
+    assert place.run(5).code == 0
+    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, Reference], number: int) -> None:
+    """One after each save, so that some arrive in the evaluations; every start makes a step of progress."""
+    before = Position(False, 0, 0)
+    for _ in range(40):
+        ended = place.run(event=62, signal=number)
+        if ended.code == 0:
+            break
+        assert ended.code == 128 + number
+        assert ended.output.splitlines()[-1] == (
+            f"{signal.Signals(number).name}: state saved in {place.state}; the same command resumes it"
+        )
+        after = harness.newest(place.state)
+        assert after >= before
+        before = after
+    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+
+
+@pytest.mark.parametrize(
+    ("stage", "section", "what"),
+    [
+        ("search", {"lr_max": 1e30, "lr_min": 1e30}, r"(loss or gradient|weights)"),
+        ("search", {"lr_max": 1e38, "lr_min": 1e38}, r"(loss or gradient|weights)"),
+        ("augment", {"lr_max": 1e30, "lr_min": 1e30}, r"(loss or gradient|weights)"),
+        ("augment", {"l2": 1e38, "batch_size": 200, "num_epochs": 1}, r"(loss or gradient|weights)"),
+    ],
+)
+def test_divergence(
+    inputs: Path, server: ForkServer, tmp_path: Path, stage: str, section: dict[str, float], what: str
+) -> None:
+    shutil.copytree(inputs, tmp_path / "inputs")
+    harness.write_settings(tmp_path / "inputs/config", **{stage: harness.EXPERIMENT[stage] | section})
+    place = Workplace(stage, tmp_path / "inputs", tmp_path, server)
+    for _ in range(2):  # and again, from the state that is kept
+        ended = place.run()
+        assert ended.code == 1
+        assert re.search(
+            rf"^error: (search|mine) seed 1 diverged: {what} not finite at epoch 0, step \d+, learning rate [\d.e+]+,"
+            r" arc( \d)+; the last good state is kept$",
+            ended.output.splitlines()[-1],
+        ), ended.output
+        assert "Traceback" not in ended.output
+        assert not (tmp_path / "out").exists()
+        for path in place.state.glob("*.state"):
+            _assert_finite(torch.load(io.BytesIO(path.read_bytes().partition(b"\n")[2]), weights_only=True))
+
+
+def test_divergence_of_the_controller(inputs: Path, server: ForkServer, tmp_path: Path) -> None:
+    shutil.copytree(inputs, tmp_path / "inputs")
+    changed = harness.EXPERIMENT["search"]["controller"] | {"learning_rate": 1e38}
+    harness.write_settings(tmp_path / "inputs/config", search={"controller": changed})
+    ended = Workplace("search", tmp_path / "inputs", tmp_path, server).run()
+    assert ended.code == 1
+    last = ended.output.splitlines()[-1]
+    assert re.search(
+        r"controller's loss, gradient or weights not finite at epoch 0, update \d, learning rate 1e\+38, arcs 0", last
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def _assert_finite(value: object) -> None:
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _assert_finite(item)
+    if isinstance(value, float | torch.Tensor):
+        assert torch.as_tensor(value).isfinite().all()
+
+
+def test_no_table_has_a_value_that_is_not_finite(references: dict[str, Reference]) -> None:
+    for reference in references.values():
+        for row in pq.read_table(reference.folder / "out/epochs.parquet").to_pylist():
+            assert None not in row.values()
+            _assert_finite(row)
