@@ -247,9 +247,7 @@ def sentences(results: dict[str, list[Row]], found: Sequence[Difference]) -> lis
         if d.p is None:
             lines.append(f"{pair}; too few networks to say whether that is noise")
         else:
-            lines.append(
-                f"{pair}, which {'exceeds' if d.exceeds_noise else 'does not exceed'} the noise: p = {d.p:.3g}"
-            )
+            lines.append(f"{pair}, which {_verdict(d.p)} the noise: p = {d.p:.3g}")
     return lines
 
 

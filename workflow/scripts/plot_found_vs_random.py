@@ -29,13 +29,13 @@ for x, role in enumerate(roles):
     if role != "named":
         mean, deviation = sum(values) / len(values), std(values)
         strip.errorbar(x + 0.36, mean, deviation, fmt="_", color="black", ms=14, capsize=4, mew=1.5)
-    sizes.scatter([unit.params for unit in members], values, 40, look.colour, marker=look.marker, label=look.label)
+    size = [unit.params for unit in members]
+    sizes.scatter(size, values, 40, look.colour, marker=look.marker, label=look.label, zorder=5 - x)
 labels = [f"{reporting.ROLES[r].label}\nn = {sum(unit.role == r for unit in networks)}" for r in roles]
 strip.set_xticks(range(len(roles)), labels)
 strip.set_xlim(-0.6, len(roles) - 0.4)
 strip.set(title="Found against random", ylabel="test accuracy")
 sizes.set(title="Accuracy and size", xlabel="parameters")
-sizes.ticklabel_format(axis="x", style="sci", scilimits=(3, 5))
 sizes.legend()
 
 lines = []

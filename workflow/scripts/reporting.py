@@ -41,6 +41,9 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-4, 5),
+    "scatter.edgecolors": "white",  # neighbours stay apart
     "legend.frameon": False,
     "figure.facecolor": "white",
     "svg.hashsalt": "enas",  # equal data give equal files

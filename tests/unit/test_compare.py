@@ -1,0 +1,377 @@
+"""Joining and comparing metric tables: known numbers, invariances, and planted experiments."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enas_core import compare
+from enas_core.arc import uniform_arc
+from enas_core.compare import differences, metrics_row, read_search, role_of, summarise, units
+from enas_core.network import Network, save
+from enas_core.stats import ALPHA
+from enas_core.tables import SCHEMAS, provenance, read_table, write_table
+
+MADE_BY = provenance("cpu", "abc")
+
+
+def training(network: str, accuracy: float, seed: int = 1, **changes: Any) -> dict[str, Any]:
+    """A row of metrics."""
+    role, search_seed = role_of(network)
+    row = dict.fromkeys(SCHEMAS["metrics"].names) | {"experiment": "x", "dataset": "digits", "network": network}
+    row |= {"role": role, "arc": network, "search_seed": search_seed, "seed": seed, "params": 1000, "macs": 10}
+    row |= {"shared_accuracy": accuracy / 2, "test_accuracy": accuracy, "test_error": 1 - accuracy, "epochs": 5}
+    row |= {"seconds": 36.0, "search_seconds": 72.0 if role == "searched" else None, "device": "cpu"}
+    return row | changes
+
+
+def experiment(searched: Sequence[float], random: Sequence[float], **changes: Any) -> list[dict[str, Any]]:
+    """Metrics with one augment seed."""
+    rows = [training(f"searched-s{i}", value, **changes) for i, value in enumerate(searched)]
+    return rows + [training(f"random-{i:02}", value, **changes) for i, value in enumerate(random)]
+
+
+def put(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """A result folder."""
+    write_table(folder / "metrics.parquet", "metrics", rows, MADE_BY)
+    return folder
+
+
+def printed(capfdbinary: pytest.CaptureFixture[bytes], *arguments: object, code: int = 0) -> tuple[bytes, str]:
+    assert compare.main([str(argument) for argument in arguments]) == code
+    captured = capfdbinary.readouterr()
+    return captured.out, captured.err.decode()
+
+
+# --- one experiment ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("searched-s12", ("searched", 12)),
+        ("random-07", ("random", None)),
+        ("random-123", ("random", None)),
+        ("transfer", ("named", None)),
+        ("searched-best", ("named", None)),
+        ("random-forest", ("named", None)),
+    ],
+)
+def test_roles(network, expected):
+    assert role_of(network) == expected
+
+
+def test_known_numbers():
+    rows = experiment([0.970], [0.960, 0.970, 0.965, 0.965])
+    row, reasons = summarise(rows)
+    assert row["relative_improvement"] == pytest.approx(0.518, abs=5e-4)
+    assert (row["n_searched"], row["n_random"]) == (1, 4)
+    assert row["random_mean"] == pytest.approx(0.965)
+    assert row["random_std"] == pytest.approx(np.std([0.96, 0.97, 0.965, 0.965], ddof=1))
+    assert row["p_value"] == pytest.approx(2 / 5)  # the tie counts against the found one
+    assert row["search_hours"] == pytest.approx(72 / 3600)
+    assert row["train_hours"] == pytest.approx(5 * 36 / 3600)
+    assert row["searched_std"] is None
+    assert row["ri_low"] is None
+    assert row["ri_high"] is None
+    assert set(reasons) >= {"searched_std", "relative_improvement", "p_value"}
+
+
+def test_one_found_against_eight_says_how_many_are_needed():
+    row, reasons = summarise(experiment([0.99], [0.9 + i / 1000 for i in range(8)]))
+    assert row["p_value"] == pytest.approx(1 / 9)
+    assert "0.111" in reasons["p_value"]
+    assert "at least 20 random networks" in reasons["p_value"]
+
+
+def test_without_random_or_searched_networks():
+    row, reasons = summarise(experiment([0.9, 0.8], []))
+    assert row["p_value"] is None
+    assert row["random_mean"] is None
+    assert "p_value" in reasons
+    row, reasons = summarise([training("mine", 0.5)])
+    assert (row["n_searched"], row["n_random"], row["searched_mean"]) == (0, 0, None)
+
+
+def test_augment_seeds_are_averaged_first():
+    once = experiment([0.9, 0.8], [0.7, 0.8, 0.6])
+    twice = [
+        r | {"seed": seed, "test_accuracy": r["test_accuracy"] + d} for r in once for seed, d in ((1, 0.1), (2, -0.1))
+    ]
+    one, two = summarise(once)[0], summarise(twice)[0]
+    for name in ("n_searched", "n_random", "searched_mean", "searched_std", "random_std", "p_value", "search_hours"):
+        assert two[name] == pytest.approx(one[name]), name
+
+
+def test_a_search_is_paid_for_once_and_sizes_are_means_of_networks():
+    rows = [training("searched-s1", 0.9, seed, params=300) for seed in (1, 2, 3)] + [
+        training("searched-s2", 0.9, params=100)
+    ]
+    row, _ = summarise(rows)
+    assert row["search_hours"] == pytest.approx(2 * 72 / 3600)
+    assert row["searched_params_mean"] == 200
+
+
+accuracy = st.floats(0.1, 1.0).map(lambda value: round(value, 3))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(accuracy, min_size=1, max_size=3), st.lists(accuracy, min_size=1, max_size=5), st.randoms())
+def test_order_names_and_repeated_rows_do_not_matter(searched, random, rng):
+    rows = experiment(searched, random)
+    expected = summarise(rows)
+    order = list(range(len(random)))
+    rng.shuffle(order)
+    renamed = {f"random-{i:02}": f"random-{order[i] + 40}" for i in order}
+    changed = [row | {"network": renamed.get(row["network"], row["network"])} for row in rows]
+    rng.shuffle(changed)
+    found, reasons = summarise(changed)
+    assert reasons == expected[1]
+    assert found == pytest.approx(expected[0], nan_ok=True)
+    doubled = summarise(rows + rows)[0]
+    assert doubled | {"train_hours": 0} == pytest.approx(expected[0] | {"train_hours": 0}, nan_ok=True)
+
+
+def test_units_ignore_rows_without_accuracy():
+    assert [u.network for u in units([training("a", 0.5), training("b", 0.5, test_accuracy=None)])] == ["a"]
+
+
+# --- planted experiments -------------------------------------------------------------------------
+
+
+def p_values(shift: float, searched: int = 3, random: int = 8, repeats: int = 200) -> list[float]:
+    generator = np.random.default_rng(0)
+    rows = []
+    for _ in range(repeats):
+        values = generator.normal(0.9, 0.01, searched + random)
+        rows.append(experiment(values[:searched] + shift, values[searched:]))
+    return [summarise(metrics)[0]["p_value"] for metrics in rows]
+
+
+def test_no_effect_is_rarely_taken_for_one():
+    found = p_values(0.0)
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(np.array(found) <= level) <= level + 3 * np.sqrt(level * (1 - level) / len(found))
+
+
+def test_an_effect_is_found():
+    assert np.mean(np.array(p_values(0.03)) < ALPHA) > 0.9
+
+
+# --- experiments with each other -----------------------------------------------------------------
+
+
+def test_differences_beyond_the_noise():
+    better = experiment([0.95, 0.951, 0.952, 0.953], [0.9, 0.91])
+    worse = experiment([0.90, 0.901, 0.902, 0.903], [0.9, 0.91])
+    found = differences({"a": worse, "b": better})
+    (searched,) = [d for d in found if d.role == "searched"]
+    assert searched.change == pytest.approx(0.05)
+    assert searched.p == pytest.approx(2 / 70)
+    (random,) = [d for d in found if d.role == "random"]
+    assert random.p is None
+
+
+def test_equal_results_do_not_differ():
+    rows = experiment([0.95, 0.951, 0.952, 0.953], [0.9, 0.91, 0.92, 0.93])
+    assert [d.p for d in differences({"a": rows, "b": rows})] == [1.0, 1.0]
+
+
+def test_many_comparisons_are_corrected_for():
+    high, low = [0.95, 0.951, 0.952, 0.953], [0.90, 0.901, 0.902, 0.903]
+    found = differences({name: experiment(high if name == "a" else low, []) for name in "abcd"})
+    assert [d.p for d in found if "a" in (d.first, d.second)] == pytest.approx([6 * 2 / 70] * 3)
+    assert all(d.p <= 1 for d in found)
+
+
+def test_other_datasets_are_not_compared():
+    a, b = experiment([0.9] * 4, []), experiment([0.5] * 4, [], dataset="cifar10")
+    assert differences({"a": a, "b": b}) == []
+
+
+def test_false_differences_are_rare():
+    generator = np.random.default_rng(1)
+    wrong = 0
+    for _ in range(100):
+        results = {name: experiment(generator.normal(0.9, 0.01, 4), []) for name in "abc"}
+        wrong += any(d.p < ALPHA for d in differences(results))
+    assert wrong <= 11
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    put(tmp_path / "results/a", experiment([0.95, 0.951, 0.952, 0.953], [0.9, 0.91]))
+    put(tmp_path / "results/b", experiment([0.90, 0.901, 0.902, 0.903], [0.9, 0.92]))
+    return tmp_path / "results"
+
+
+def test_table(two, capfdbinary):
+    out, _ = printed(capfdbinary, two)
+    lines = out.decode().splitlines()
+    assert lines[0].split()[:3] == ["results", "dataset", "found"]
+    assert lines[1].startswith(f"{two}/a  digits")
+    assert "0.9515 ± 0.0013 (4)" in lines[1]
+    assert any("found networks -0.0500, which exceeds the noise: p = 0.0286" in line for line in lines)
+    assert any("random networks +0.0050; too few networks to say" in line for line in lines)
+
+
+def test_machine_formats_hold_the_same(two, capfdbinary):
+    text = pd.DataFrame(json.loads(printed(capfdbinary, two, "--format", "json")[0]))
+    csv = pd.read_csv(io.BytesIO(printed(capfdbinary, two, "--format", "csv")[0]))
+    parquet = pd.read_parquet(io.BytesIO(printed(capfdbinary, two, "--format", "parquet")[0]))
+    assert list(text.columns) == list(csv.columns) == list(parquet.columns)
+    assert list(parquet.columns) == ["results", *SCHEMAS["comparison"].names, "differs_from"]
+    numbers = [name for name in parquet.columns if parquet[name].dtype.kind in "if"]
+    for frame in (text, csv):
+        assert frame[numbers].astype(float).equals(parquet[numbers].astype(float))
+    assert list(parquet["differs_from"]) == [f"{two}/b", f"{two}/a"]
+
+
+def test_a_folder_named_twice_counts_once(two, capfdbinary, monkeypatch):
+    monkeypatch.chdir(two)
+    out, _ = printed(capfdbinary, ".", "a", two / "a", "a/metrics.parquet", "--format", "json")
+    assert [row["results"] for row in json.loads(out)] == ["a", "b"]
+
+
+def test_missing_and_foreign_files_are_left_out(two, capfdbinary, tmp_path):
+    (tmp_path / "empty").mkdir()
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    pq.write_table(pa.table({"price": [1.0]}), foreign / "metrics.parquet")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "metrics.parquet").write_bytes(b"PAR1 no")
+    percent = put(tmp_path / "percent", [training("searched-s1", 97.0)])
+    nothing = put(tmp_path / "nothing", [])
+    others = [tmp_path / "gone", tmp_path / "empty", foreign, broken, percent, nothing]
+    out, err = printed(capfdbinary, two / "a", *others, "--format", "json")
+    assert [row["results"] for row in json.loads(out)] == [str(two / "a")]
+    lines = [line for line in err.splitlines() if line.startswith("left out: ")]
+    assert len(lines) == len(others)
+    for path, line in zip(sorted(map(str, others[:2])), sorted(lines[:2]), strict=True):
+        assert path in line
+    assert any("not a fraction" in line for line in lines)
+
+
+def test_a_table_of_an_older_version_is_read(two, capfdbinary, tmp_path):
+    old = tmp_path / "old"
+    old.mkdir()
+    frame = pd.DataFrame({"network": ["searched-s1", "random-00"], "test_accuracy": [0.9, 0.8], "dataset": "digits"})
+    pq.write_table(pa.Table.from_pandas(frame.assign(extra=1)), old / "metrics.parquet")
+    out, _ = printed(capfdbinary, two / "a", old, "--format", "json")
+    row = json.loads(out)[1]
+    assert (row["n_searched"], row["n_random"]) == (1, 1)
+    assert row["relative_improvement"] == pytest.approx(12.5)
+    assert row["search_hours"] is None
+    out, _ = printed(capfdbinary, old)
+    assert str(old) in out.decode()
+
+
+@pytest.mark.parametrize("arguments", [[], ["gone"], ["--out-dir", "out"], ["gone", "--out-dir", "out"]])
+def test_mistakes_are_one_line(arguments, capfdbinary, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out, err = printed(capfdbinary, *arguments, code=2)
+    assert out == b""
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the stage -----------------------------------------------------------------------------------
+
+
+def train(folder: Path, network: str, seed: int, number: int, accuracies: Sequence[float]) -> Path:
+    """The folder of a finished training of arc `number`."""
+    arc = uniform_arc(number, num_nodes=2)
+    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
+    save(folder / "model.pt", Network(arc, aux_head=False, **shape), {})
+    row = dict.fromkeys(SCHEMAS["augment_epochs"].names) | {"experiment": "x", "dataset": "digits", "network": network}
+    row |= {"arc": str(arc), "seed": seed, "seconds": 10.0}
+    rows = [row | {"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies)]
+    write_table(folder / "epochs.parquet", "augment_epochs", rows, MADE_BY)
+    return folder
+
+
+def search(folder: Path, seed: int, scores: dict[int, float]) -> Path:
+    """The folder of a finished search; `scores`: shared accuracy of arcs by number."""
+    row = dict.fromkeys(SCHEMAS["search_epochs"].names) | {"seed": seed, "seconds": 50.0}
+    write_table(folder / "epochs.parquet", "search_epochs", [row | {"epoch": epoch} for epoch in range(2)], MADE_BY)
+    rows = [{"source": "random", "arc": str(uniform_arc(i, 2)), "valid_accuracy": v} for i, v in scores.items()]
+    write_table(folder / "candidates.parquet", "candidates", rows, MADE_BY)
+    return folder
+
+
+def test_stage_writes_metrics_and_comparison(tmp_path):
+    searches = [search(tmp_path / "s3", 3, {7: 0.5, 8: 0.3}), search(tmp_path / "s4", 4, {7: 0.6, 8: 0.4, 9: 0.2})]
+    networks = [
+        train(tmp_path / "a", "searched-s3", 1, 7, [0.95, 0.9]),
+        train(tmp_path / "b", "random-00", 1, 8, [0.1, 0.7]),
+    ]
+    networks.append(train(tmp_path / "c", "transfer", 1, 10, [0.8]))
+    out = tmp_path / "out"
+    arguments = ["--networks", *networks, "--searches", *searches, "--out-dir", out, "--log-file", tmp_path / "log"]
+    assert compare.main([str(a) for a in arguments]) == 0
+
+    found, random, named = read_table(out / "metrics.parquet", "metrics")
+    assert (found["role"], found["search_seed"], found["search_seconds"]) == ("searched", 3, 100.0)
+    assert found["shared_accuracy"] == 0.5  # by its own supernet
+    assert found["test_accuracy"] == 0.9  # of the last epoch, not the best
+    assert found["test_error"] == pytest.approx(0.1)
+    assert (found["epochs"], found["seconds"], found["device"]) == (2, 20.0, "cpu")
+    assert (random["role"], random["search_seed"], random["search_seconds"]) == ("random", None, None)
+    assert random["shared_accuracy"] == pytest.approx(0.35)  # mean over the searches
+    assert (named["role"], named["shared_accuracy"]) == ("named", None)
+
+    (row,) = read_table(out / "comparison.parquet", "comparison")
+    assert row == summarise([found, random, named])[0]
+    csv = pd.read_csv(out / "comparison.csv")
+    assert list(csv.columns) == SCHEMAS["comparison"].names
+    assert csv["relative_improvement"][0] == pytest.approx(row["relative_improvement"])
+    assert "p < 0.05 needs at least 20 random networks" in (tmp_path / "log").read_text()
+
+
+def test_sizes_are_those_of_the_trained_network(tmp_path):
+    folder = train(tmp_path, "searched-s1", 1, 5, [0.5])
+    seed, result = read_search(search(tmp_path / "s", 1, {5: 0.25}))
+    row = metrics_row(folder, {seed: result})
+    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
+    network = Network(uniform_arc(5, 2), aux_head=True, **(shape | {"image_size": 32}))
+    without = Network(uniform_arc(5, 2), aux_head=False, **shape)
+    assert row["params"] == sum(p.numel() for p in without.parameters())
+    assert row["params"] < sum(p.numel() for p in network.parameters())
+    assert row["macs"] > 0
+
+
+def test_unreadable_inputs_leave_nothing_behind(tmp_path):
+    folder = train(tmp_path / "a", "random-00", 1, 8, [0.7])
+    (folder / "model.pt").write_bytes(b"nothing")
+    assert compare.main(["--networks", str(folder), "--out-dir", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_comparing_needs_no_torch():
+    code = "import sys, enas_core.compare; print({'torch', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_pairs_of_results_come_once():
+    rows = experiment([0.9] * 4, [])
+    found = differences({name: rows for name in "abc"})
+    assert [(d.first, d.second) for d in found] == list(itertools.combinations("abc", 2))
