@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-browser lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -14,12 +14,21 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/snakemake --profile workflow/profiles/default --cores 2 results/digits/final.pt
+	$(BIN)/snakemake --profile workflow/profiles/default --cores 2
+	$(BIN)/snakemake --quiet --report results/report.html
 	@echo "Results are in results/digits; the network is results/digits/final.pt:"
 	@tail -n 1 results/digits/logs/final.log
+	@$(BIN)/python -m enas_core.compare results/digits
+	@echo "The report is results/report.html."
 
 test: .venv/installed lint
 	$(BIN)/pytest
+
+# The report in a real browser; installs Chromium and what drives it.
+test-browser: .venv/installed
+	sh tests/browser/install.sh
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/pytest tests/browser/check_report.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
