@@ -1,0 +1,473 @@
+"""Every mistake at the entry of a stage is one line and exit code 2, and writes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import io
+import json
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from enas_core import predict
+from enas_core.network import load
+from enas_core.tables import provenance, write_table
+
+EXAMPLES = settings(
+    max_examples=70, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+CANDIDATE = {
+    "source": "controller",
+    "arc": harness.ARC,
+    "valid_accuracy": 0.5,
+    "params": 1,
+    "macs": 1,
+    "selected": True,
+}
+
+
+@dataclass
+class Desk:
+    """A folder with the inputs of all stages, `out` for what they write, and their command lines."""
+
+    folder: Path
+
+    def options(self, stage: str) -> dict[str, Any]:
+        """The command line of `stage`, which works, by option."""
+        here, out = self.folder, self.folder / "out"
+        common = {"config": here / f"config/{stage}.json", "data": here / "data", "seed": 1, "device": "cpu"}
+        training = {"out-dir": out, "state-dir": out / "state"}
+        return {
+            "prepare_data": {"config": common["config"], "out-dir": out},
+            "random_arcs": {"config": common["config"], "count": 2, "out": out / "random_arcs.parquet"},
+            "search": common | training,
+            "augment": common | training | {"arc-file": here / "arc.txt", "network": "mine"},
+            "select_arc": common
+            | {"supernet": here / "supernet.pt", "random-arcs": here / "random_arcs.parquet"}
+            | {"out-dir": out, "arc-out": out / "arc.txt"},
+            "final": {"candidates": here / "candidates.parquet", "models": here / "model", "out": out / "final.pt"},
+        }[stage]
+
+    def run(self, stage: str, **changes: Any) -> tuple[int, list[str]]:
+        """Exit code and lines on stderr with some options (`_` for `-`) changed; None leaves one out."""
+        options = self.options(stage) | {name.replace("_", "-"): value for name, value in changes.items()}
+        words = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            try:
+                code = importlib.import_module(f"enas_core.{stage}").main(words)
+            except SystemExit as exit:  # argparse
+                code = exit.code
+        return code, stderr.getvalue().splitlines()
+
+    def refuse(self, stage: str, *words: str, **changes: Any) -> None:
+        """One line with `words`, and nothing written."""
+        code, lines = self.run(stage, **changes)
+        assert code == 2, lines
+        errors = [line for line in lines if "has the best selected arc" not in line]
+        assert len(errors) == 1, lines
+        assert errors[0].startswith("error: ")
+        assert all(word in errors[0] for word in words), errors[0]
+        written = [path for path in (self.folder / "out").rglob("*") if path.is_file() and path.name != "lock"]
+        assert written == []
+
+
+def fill(folder: Path, inputs: Path, references: dict[str, Any]) -> Desk:
+    """A desk in an empty folder."""
+    shutil.copytree(inputs, folder, dirs_exist_ok=True)
+    shutil.copy(references["search"].folder / "out/supernet.pt", folder)
+    shutil.copytree(references["augment"].folder / "out", folder / "model")
+    write_table(folder / "candidates.parquet", "candidates", [CANDIDATE], provenance("cpu", ""))
+    arc = {"network": "random-00", "sampler": "uniform", "seed": 0, "index": 0, "arc": harness.ARC}
+    write_table(folder / "random_arcs.parquet", "random_arcs", [arc], provenance("cpu", ""))
+    (folder / "file").write_text("")
+    return Desk(folder)
+
+
+@pytest.fixture
+def desk(inputs: Path, references: dict[str, Any], tmp_path: Path) -> Desk:
+    return fill(tmp_path, inputs, references)
+
+
+@contextlib.contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Writing more than `size` bytes to a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+STAGES = ("prepare_data", "random_arcs", "search", "select_arc", "augment", "final")
+WITH_SETTINGS = STAGES[:-1]
+WITH_DATA = ("search", "select_arc", "augment")
+
+
+def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
+    for stage in STAGES:
+        code, lines = desk.run(stage)
+        assert code == 0, lines
+
+
+# --- settings, options --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", WITH_SETTINGS)
+def test_settings_files(desk: Desk, stage: str) -> None:
+    path = desk.folder / "other.json"
+    known = json.loads((desk.folder / f"config/{stage}.json").read_text())
+    desk.refuse(stage, "other.json: No such file", config=path)
+    desk.refuse(stage, "Is a directory", config=desk.folder)
+    for content, word in [
+        (b"", "EOF"),
+        (b"\xff\xfe", "not a text file"),
+        (b"[1]", "object"),
+        (b'{"experiment": NaN}', "experiment"),
+        (json.dumps(known)[:-9].encode(), "EOF"),
+        (json.dumps(known | {"speed": 1}).encode(), "speed: unknown key; allowed: "),
+        (json.dumps(known | {"experiment": "../x"}).encode(), "experiment: '../x'"),
+        (json.dumps({k: v for k, v in known.items() if k != "experiment"}).encode(), "experiment: missing"),
+    ]:
+        path.write_bytes(content)
+        desk.refuse(stage, "other.json: ", word, config=path)
+
+
+@pytest.mark.parametrize("stage", WITH_DATA)
+def test_options(desk: Desk, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    desk.refuse(stage, "--device cuda: no CUDA device", "allowed here: auto, cpu", device="cuda")
+    desk.refuse(stage, "--device", "'tpu'", "auto", device="tpu")
+    desk.refuse(stage, "--seed", "'-1'", "greater than or equal to 0", seed=-1)
+    desk.refuse(stage, "--seed", "'x'", seed="x")
+    desk.refuse(stage, "--data", data=None)
+    if stage != "select_arc":
+        for minutes in (0, -1, "nan", "x"):
+            desk.refuse(stage, "--save-every", f"'{minutes}'", save_every=minutes)
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def change_manifest(desk: Desk, **changes: Any) -> None:
+    path = desk.folder / "data/manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def put_array(desk: Desk, name: str, content: bytes) -> None:
+    """Put an array file in its place, and its checksum in the manifest."""
+    (desk.folder / f"data/{name}.npy").write_bytes(content)
+    known = json.loads((desk.folder / "data/manifest.json").read_text())["sha256"]
+    change_manifest(desk, sha256=known | {f"{name}.npy": hashlib.sha256(content).hexdigest()})
+
+
+def npy(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("stage", WITH_DATA)
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda desk: shutil.rmtree(desk.folder / "data"), ["data/manifest.json: No such file", "run prepare_data"]),
+        (lambda desk: (desk.folder / "data/manifest.json").write_text(""), ["manifest.json: not a manifest"]),
+        (lambda desk: (desk.folder / "data/manifest.json").write_bytes(b"\xff"), ["manifest.json: not a manifest"]),
+        (lambda desk: change_manifest(desk, format=2), ["manifest.json: not a manifest of this version's", "format"]),
+        (lambda desk: change_manifest(desk, dataset="cifar10"), ["holds 'cifar10'", "'digits'"]),
+        (lambda desk: change_manifest(desk, classes=["a", "b"]), ["labels.npy", "labels out of range 0..1"]),
+        (lambda desk: change_manifest(desk, image_shape=[8, 9, 1]), ["manifest.json", "8x9 is not square"]),
+        (lambda desk: change_manifest(desk, image_shape=[9, 9, 1]), ["images.npy: not an array"]),
+        (lambda desk: change_manifest(desk, mean=[float("nan")]), ["manifest.json", "mean"]),
+        (lambda desk: change_manifest(desk, mean=[0.5, 0.5]), ["manifest.json", "each of 1 channels"]),
+        (lambda desk: change_manifest(desk, sha256={}), ["train_images.npy: its checksum"]),
+        (lambda desk: (desk.folder / "data/test_labels.npy").unlink(), ["test_labels.npy: No such file"]),
+        (lambda desk: (desk.folder / "data/train_images.npy").write_bytes(b""), ["train_images.npy: its checksum"]),
+        (lambda desk: put_array(desk, "train_images", b""), ["train_images.npy: not an array"]),
+        (lambda desk: put_array(desk, "train_labels", npy(np.zeros(3, np.int64))), ["of different length"]),
+        (lambda desk: put_array(desk, "train_labels", npy(np.zeros(200, np.int32))), ["train_labels.npy", "int32"]),
+        (lambda desk: put_array(desk, "test_images", npy(np.zeros((60, 8, 8, 1)))), ["test_images.npy", "float64"]),
+        (lambda desk: put_array(desk, "test_labels", npy(np.array([{}] * 60))), ["test_labels.npy: not an array"]),
+    ],
+)
+def test_data(desk: Desk, stage: str, harm: Callable[[Desk], Any], words: list[str]) -> None:
+    harm(desk)
+    desk.refuse(stage, *words)
+
+
+@pytest.mark.parametrize(
+    ("stage", "sections", "words"),
+    [
+        ("search", {"search": {"valid_images": 500}}, ["search.valid_images: 500", "200 training images"]),
+        ("augment", {"augment": {"batch_size": 300}}, ["augment.batch_size: 300 is out of range 2..200"]),
+        ("augment", {"augment": {"aux_head": True}}, ["augment.aux_head", "8x8", "allowed: false"]),
+    ],
+)
+def test_settings_that_do_not_fit_the_data(desk: Desk, stage: str, sections: dict[str, Any], words: list[str]) -> None:
+    path = desk.folder / f"config/{stage}.json"
+    content = json.loads(path.read_text())
+    for section, values in sections.items():
+        content[section] |= values
+    path.write_text(json.dumps(content))
+    desk.refuse(stage, *words)
+
+
+# --- arcs, networks, tables ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ["24 integers, got 0"]),
+        (b"\xff\xfe", ["not a text file"]),
+        (b"0 1 0 1", ["24 integers, got 4"]),
+        (harness.ARC.encode() * 2, ["24 integers, got 47"]),
+        (harness.ARC.replace("4", "5").encode(), ["5 is out of range 0..4"]),
+        (harness.ARC.replace("4", "-1").encode(), ["'-1' is not an integer"]),
+        (("9" + harness.ARC[1:]).encode(), ["index_1: 9 is out of range 0..1"]),
+        (b"__import__('os').system('true')", ["is not an integer"]),
+    ],
+)
+def test_arc_files(desk: Desk, content: bytes, words: list[str]) -> None:
+    (desk.folder / "arc.txt").write_bytes(content)
+    desk.refuse("augment", "arc.txt: ", *words)
+    desk.refuse("select_arc", "arc.txt: ", *words, named_arc=desk.folder / "arc.txt")
+
+
+def test_missing_files(desk: Desk) -> None:
+    missing = desk.folder / "missing"
+    desk.refuse("augment", "missing: No such file", arc_file=missing)
+    desk.refuse("select_arc", "missing: No such file", named_arc=missing)
+    desk.refuse("select_arc", "missing: No such file", supernet=missing)
+    desk.refuse("select_arc", "missing: not a readable Parquet file", random_arcs=missing)
+    desk.refuse("final", "missing: not a readable Parquet file", candidates=missing)
+    desk.refuse("final", "missing/epochs.parquet", models=missing)
+
+
+def test_supernet_files(desk: Desk) -> None:
+    path = desk.folder / "supernet.pt"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    desk.refuse("select_arc", "supernet.pt: not a supernet file")
+    for other, word in [
+        ({}, "format None"),
+        ({"format": 999}, "format 999, this version reads format"),
+        ({"format": torch.load(io.BytesIO(content), weights_only=True)["format"]}, "supernet.pt: "),
+        ([1, 2], "format None"),
+    ]:
+        torch.save(other, path)
+        desk.refuse("select_arc", word)
+    shutil.copy(desk.folder / "model/model.pt", path)
+    desk.refuse("select_arc", "supernet.pt: ")
+    path.write_bytes(content)
+    settings_file = desk.folder / "config/select_arc.json"
+    changed = json.loads(settings_file.read_text())
+    changed["search"]["num_filters"] = 8
+    settings_file.write_text(json.dumps(changed))
+    desk.refuse("select_arc", "supernet.pt: not of this supernet")
+
+
+def test_network_files(desk: Desk) -> None:
+    path = desk.folder / "model/model.pt"
+    content = torch.load(path, weights_only=True)
+    for other in (
+        {**content, "format": 999},
+        {**content, "arc": "0 1"},
+        {**content, "network": {}},
+        {**content, "network": {**content["network"], "num_filters": 8}},
+        {**content, "state_dict": {}},
+        {key: value for key, value in content.items() if key != "classes"},
+    ):
+        torch.save(other, path)
+        with pytest.raises(ValueError, match=r"^[^\n]*model\.pt: [^\n]+$"):
+            load(path)
+
+
+def test_candidates(desk: Desk) -> None:
+    path = desk.folder / "candidates.parquet"
+    for rows in ([], [CANDIDATE | {"selected": False}], [CANDIDATE] * 2, [CANDIDATE | {"valid_accuracy": None}]):
+        write_table(path, "candidates", rows, {})
+        desk.refuse("final", "candidates.parquet: needs one selected candidate")
+    shutil.copy(desk.folder / "random_arcs.parquet", path)
+    desk.refuse("final", "candidates.parquet: not a table of kind candidates")
+
+
+# --- results folders ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_folder_that_cannot_be_written(desk: Desk, stage: str) -> None:
+    """Below a regular file, since nothing is read-only to the superuser."""
+    for option in {"out-dir", "state-dir", "out", "arc-out"} & set(desk.options(stage)):
+        code, lines = desk.run(stage, **{option: desk.folder / "file/below"})
+        assert code == 2
+        assert lines[-1].startswith(f"error: {desk.folder / 'file'}")
+        assert lines[-1].endswith(("Not a directory", "File exists"))
+        assert "Traceback" not in "".join(lines)
+    code, lines = desk.run(stage, log_file=desk.folder / "file/below.log")
+    assert (code, len(lines)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("random_arcs", "random_arcs.parquet"),
+        ("select_arc", "candidates.parquet"),
+        ("final", "final.pt"),
+    ],
+)
+def test_full_disk(desk: Desk, stage: str, name: str) -> None:
+    with file_size_limit(100):
+        code, lines = desk.run(stage)
+    assert code == 2
+    assert lines[-1] == f"error: {desk.folder / 'out' / name}: File too large"
+    assert list((desk.folder / "out").iterdir()) == []
+
+
+# --- arbitrary content --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shared(inputs: Path, references: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk for many examples, each of which replaces one file of it."""
+    return fill(tmp_path_factory.mktemp("shared"), inputs, references)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Settings may ask for many."""
+    yield
+    torch.set_num_threads(1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+EDITS = st.lists(st.tuples(st.integers(0, 2**31), st.integers(1, 255)), min_size=1, max_size=4)
+
+
+def places(value: Any) -> list[tuple[dict[str, Any], str]]:
+    """Every key of nested mappings, with the mapping that it is in."""
+    inner = [places(item) for item in value.values() if isinstance(item, dict)]
+    return [(value, key) for key in value] + [place for found in inner for place in found]
+
+
+def edited(content: bytes, edits: list[tuple[int, int]], keep: float) -> bytes:
+    """`content` with some bytes changed and its end cut off."""
+    changed = bytearray(content)
+    for where, change in edits:
+        changed[where % len(changed)] ^= change
+    return bytes(changed[: max(1, round(len(changed) * keep))])
+
+
+KEEP = st.sampled_from([1.0, 1.0, 0.9, 0.5, 0.01])
+
+
+@EXAMPLES
+@given(st.sampled_from(WITH_DATA), st.integers(0, 2**31), st.sampled_from(["set", "delete", "add"]), JSON)
+def test_arbitrary_settings(shared: Desk, stage: str, where: int, change: str, value: Any) -> None:
+    """Without data, so that good settings are refused, too, in one line."""
+    content = json.loads((shared.folder / f"config/{stage}.json").read_text())
+    found = places(content)
+    mapping, key = found[where % len(found)]
+    if change == "set":
+        mapping[key] = value
+    elif change == "delete":
+        del mapping[key]
+    else:
+        mapping[f"{key}_"] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stage.json"
+        path.write_text(json.dumps(content))
+        shared.refuse(stage, config=path, data=Path(folder) / "missing")
+
+
+@EXAMPLES
+@given(st.sampled_from(WITH_SETTINGS[1:]), EDITS, KEEP)
+def test_damaged_settings(shared: Desk, stage: str, edits: list[tuple[int, int]], keep: float) -> None:
+    content = edited((shared.folder / f"config/{stage}.json").read_bytes(), edits, keep)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stage.json"
+        path.write_bytes(content)
+        if stage != "random_arcs":
+            return shared.refuse(stage, config=path, data=Path(folder) / "missing")
+        code, lines = shared.run(stage, config=path, out=Path(folder) / "out.parquet")
+        assert (code, len(lines)) in ((0, 1), (2, 1)), lines
+
+
+@EXAMPLES
+@given(
+    st.binary(max_size=60)
+    | st.text(max_size=60).map(str.encode)
+    | st.lists(st.integers(-1, 6), max_size=26).map(lambda values: " ".join(map(str, values)).encode())
+)
+def test_arbitrary_arcs(shared: Desk, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arc.txt"
+        path.write_bytes(content)
+        shared.refuse("augment", arc_file=path, data=Path(folder) / "missing")
+
+
+@EXAMPLES
+@given(st.sampled_from(["manifest.json", *(f"{name}.npy" for name in ARRAYS)]), EDITS, KEEP)
+def test_damaged_data(shared: Desk, name: str, edits: list[tuple[int, int]], keep: float) -> None:
+    """Also with the checksum of the damaged file; without a supernet, so that good data are refused, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        shutil.copytree(shared.folder / "data", desk.folder / "data")
+        path = desk.folder / "data" / name
+        content = edited(path.read_bytes(), edits, keep)
+        path.write_bytes(content)
+        options = {"config": shared.folder / "config/select_arc.json", "random_arcs": None}
+        desk.refuse("select_arc", **options)
+        if name != "manifest.json":
+            put_array(desk, path.stem, content)
+            desk.refuse("select_arc", **options)
+
+
+@EXAMPLES
+@given(st.sampled_from(["candidates.parquet", "model/epochs.parquet"]), EDITS, KEEP)
+def test_damaged_tables(shared: Desk, name: str, edits: list[tuple[int, int]], keep: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        shutil.copy(shared.folder / "candidates.parquet", desk.folder)
+        shutil.copytree(shared.folder / "model", desk.folder / "model")
+        path = desk.folder / name
+        path.write_bytes(edited(path.read_bytes(), edits, keep))
+        code, lines = desk.run("final")
+        assert code in (0, 2), lines
+        assert len([line for line in lines if "has the best selected arc" not in line]) == 1, lines
+        assert (desk.folder / "out/final.pt").exists() == (code == 0)
+
+
+@EXAMPLES
+@given(EDITS, KEEP)
+def test_damaged_networks(shared: Desk, edits: list[tuple[int, int]], keep: float) -> None:
+    """Without an image, so that a network whose damage shows in no way is refused, too."""
+    content = (shared.folder / "model/model.pt").read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        path.write_bytes(edited(content, edits, keep))
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            assert predict.main([str(path), str(Path(folder) / "image.png"), "--device", "cpu"]) == 2
+        (line,) = stderr.getvalue().splitlines()
+        assert line.startswith(f"error: {folder}/")

@@ -1,0 +1,220 @@
+"""Runs of Snakemake whose worker, or which themselves, are killed: the same command again ends with the same tables."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from harness import assert_same, comparable
+
+ROOT = Path(__file__).parents[2]
+TIME_LIMIT = 120  # seconds for anything that is waited for
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of the workflow: its folders in results/tiny, its log, its outputs."""
+
+    stage: str
+    folder: str
+    state: str
+    log: str
+    weights: str
+
+
+AUGMENT = Job(
+    "augment", "networks/random-00/seed1", "_state/augment/random-00/seed1", "augment-random-00-seed1", "model.pt"
+)
+SEARCH = Job("search", "search/s1", "_state/search/s1", "search-s1", "supernet.pt")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until it holds."""
+    end = time.monotonic() + TIME_LIMIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Workspace:
+    """A working folder, and the command that makes the outputs of `job` in it."""
+
+    def __init__(self, folder: Path, job: Job) -> None:
+        self.folder, self.job = folder, job
+        results = folder / "results/tiny"
+        self.out, self.state, self.log = results / job.folder, results / job.state, results / f"logs/{job.log}.log"
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """The command, in a process group of its own."""
+        command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-d", str(self.folder)]
+        command += ["--configfile", str(ROOT / "tests/configs/faults.yaml"), "--cores", "1", "--quiet", "rules"]
+        command += ["--profile", str(ROOT / "workflow/profiles/default"), "--config", "save_every=0.0001", "device=cpu"]
+        command += [*options, "--", f"results/tiny/{self.job.folder}/{self.job.weights}"]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def worker(self) -> int:
+        """Pid of the stage, from its lock file."""
+        return int((self.state / "lock").read_text().split()[1])
+
+    def wait_for_training(self) -> None:
+        """Until the stage has saved its state in training."""
+        wait_for(self.state.joinpath("previous.state").exists)
+
+    def again(self, *options: str) -> str:
+        """The same command, unlocked first where Snakemake asks for it, to its end; the log, which Snakemake begins
+        afresh for every try."""
+        process = self.start(*options)
+        printed = process.communicate(timeout=TIME_LIMIT)[1]
+        if "--unlock" in printed:
+            assert self.start("--unlock").wait(TIME_LIMIT) == 0
+            process = self.start(*options)
+            printed = process.communicate(timeout=TIME_LIMIT)[1]
+        assert process.returncode == 0, printed
+        return self.log.read_text() if self.log.exists() else ""
+
+    def assert_same_as(self, other: Workspace) -> None:
+        """The outputs are."""
+        assert_same(comparable(self.out / "epochs.parquet"), comparable(other.out / "epochs.parquet"))
+        found, expected = (torch.load(w.out / self.job.weights, weights_only=True) for w in (self, other))
+        assert_same(found, expected)
+
+
+@pytest.fixture(scope="module", params=[AUGMENT, SEARCH], ids=lambda job: job.stage)
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Made in one go."""
+    workspace = Workspace(tmp_path_factory.mktemp(request.param.stage), request.param)
+    workspace.again()
+    return workspace
+
+
+@pytest.fixture
+def workspace(undisturbed: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of `undisturbed` as it was before the training."""
+    subprocess.run(["cp", "-a", f"{undisturbed.folder}/.", str(tmp_path)], check=True)
+    copy = Workspace(tmp_path, undisturbed.job)
+    for folder in (copy.out, copy.state):
+        shutil.rmtree(folder)
+    copy.log.unlink()
+    return copy
+
+
+only_augment = pytest.mark.parametrize("undisturbed", [AUGMENT], ids=["augment"], indirect=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_worker(undisturbed: Workspace, workspace: Workspace, number: int) -> None:
+    process = workspace.start()
+    workspace.wait_for_training()
+    os.kill(workspace.worker(), number)
+    printed = process.communicate(timeout=TIME_LIMIT)[1]
+    assert process.returncode != 0
+    assert not (workspace.out / "epochs.parquet").exists()
+    if number == signal.SIGTERM:
+        assert "SIGTERM: state saved in" in printed
+    assert re.search(r"goes on at epoch \d", workspace.again())
+    workspace.assert_same_as(undisturbed)
+
+
+@only_augment
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["SIGKILL", "SIGTERM", "SIGINT"]
+)
+def test_snakemake_and_worker(undisturbed: Workspace, workspace: Workspace, number: int) -> None:
+    """SIGINT as a terminal sends it: to the whole group, the shell in between included."""
+    process = workspace.start()
+    workspace.wait_for_training()
+    worker = workspace.worker()
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        os.kill(process.pid, number)
+        os.kill(worker, number)
+    process.communicate(timeout=TIME_LIMIT)
+    wait_for(lambda: not Path(f"/proc/{worker}").exists())
+    assert process.returncode != 0
+    assert re.search(r"goes on at epoch \d", workspace.again())
+    workspace.assert_same_as(undisturbed)
+
+
+@only_augment
+def test_snakemake_ends_in_order(undisturbed: Workspace, workspace: Workspace) -> None:
+    """After a SIGTERM it waits for its job, so that there may be nothing left to do."""
+    process = workspace.start()
+    workspace.wait_for_training()
+    process.terminate()
+    process.communicate(timeout=TIME_LIMIT)
+    workspace.again()
+    workspace.assert_same_as(undisturbed)
+    assert workspace.log.read_text().count("  epoch 1/") == 1
+
+
+@pytest.fixture
+def orphan(workspace: Workspace) -> int:
+    """Pid of a stage, stopped, that outlives its Snakemake and the terminal that it wrote to."""
+    process = workspace.start()
+    workspace.wait_for_training()
+    worker = workspace.worker()
+    os.kill(worker, signal.SIGSTOP)
+    process.kill()
+    process.wait(TIME_LIMIT)
+    process.stderr.close()
+    assert workspace.start("--unlock").wait(TIME_LIMIT) == 0
+    return worker
+
+
+def let_it_end(workspace: Workspace, orphan: int) -> None:
+    """Go on, to the end."""
+    os.kill(orphan, signal.SIGCONT)
+    wait_for(lambda: not Path(f"/proc/{orphan}").exists())
+    assert (workspace.out / "epochs.parquet").exists()
+
+
+@only_augment
+def test_work_of_an_orphan_is_taken_over(undisturbed: Workspace, workspace: Workspace, orphan: int) -> None:
+    """Snakemake deletes what it did not see finished; the stage emits it again."""
+    let_it_end(workspace, orphan)
+    log = workspace.again()
+    assert "current.state: used, of a run that had finished" in log
+    assert "  epoch " not in log
+    workspace.assert_same_as(undisturbed)
+
+
+@only_augment
+def test_nothing_runs_beside_an_orphan(undisturbed: Workspace, workspace: Workspace, orphan: int) -> None:
+    beside = workspace.start()
+    printed = beside.communicate(timeout=TIME_LIMIT)[1]
+    assert beside.returncode != 0
+    assert re.search(rf"error: .*{workspace.job.state}: in use by another process \(process {orphan} on ", printed)
+    let_it_end(workspace, orphan)
+    assert "  epoch " not in workspace.again()
+    workspace.assert_same_as(undisturbed)
+
+
+@only_augment
+def test_retries(undisturbed: Workspace, workspace: Workspace) -> None:
+    process = workspace.start("--retries", "1")
+    workspace.wait_for_training()
+    os.kill(workspace.worker(), signal.SIGKILL)
+    printed = process.communicate(timeout=TIME_LIMIT)[1]
+    assert process.returncode == 0, printed
+    assert re.search(r"goes on at epoch \d", workspace.log.read_text())
+    workspace.assert_same_as(undisturbed)
