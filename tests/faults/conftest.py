@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import harness
 import pytest
+import trials
 
 KILLS_A_SEED = 5
 COUNTS = pytest.StashKey[Counter]()
@@ -48,14 +48,14 @@ def counts(request: pytest.FixtureRequest) -> Counter:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings, arc and images."""
     folder = tmp_path_factory.mktemp("inputs")
-    harness.write_inputs(folder)
+    trials.write_inputs(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[harness.ForkServer]:
+def server() -> Iterator[trials.ForkServer]:
     """Starts stages quickly."""
-    server = harness.ForkServer()
+    server = trials.ForkServer()
     yield server
     server.close()
 
@@ -70,14 +70,14 @@ class Reference:
 
 @pytest.fixture(scope="session")
 def references(
-    inputs: Path, server: harness.ForkServer, tmp_path_factory: pytest.TempPathFactory
+    inputs: Path, server: trials.ForkServer, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Reference]:
     """One undisturbed run of each stage."""
     found = {}
-    for stage in harness.WEIGHTS:
+    for stage in trials.WEIGHTS:
         folder = tmp_path_factory.mktemp(stage)
         start = perf_counter()
-        ended = server.run(stage, harness.arguments(stage, inputs, folder), folder / "output")
+        ended = server.run(stage, trials.arguments(stage, inputs, folder), folder / "output")
         assert ended.code == 0, ended.output
         found[stage] = Reference(folder, perf_counter() - start)
     return found

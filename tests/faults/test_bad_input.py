@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 import pytest
 import torch
+import trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ EXAMPLES = settings(
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CANDIDATE = {
     "source": "controller",
-    "arc": harness.ARC,
+    "arc": trials.ARC,
     "valid_accuracy": 0.5,
     "params": 1,
     "macs": 1,
@@ -92,7 +92,7 @@ def fill(folder: Path, inputs: Path, references: dict[str, Any]) -> Desk:
     shutil.copy(references["search"].folder / "out/supernet.pt", folder)
     shutil.copytree(references["augment"].folder / "out", folder / "model")
     write_table(folder / "candidates.parquet", "candidates", [CANDIDATE], provenance("cpu", ""))
-    arc = {"network": "random-00", "sampler": "uniform", "seed": 0, "index": 0, "arc": harness.ARC}
+    arc = {"network": "random-00", "sampler": "uniform", "seed": 0, "index": 0, "arc": trials.ARC}
     write_table(folder / "random_arcs.parquet", "random_arcs", [arc], provenance("cpu", ""))
     (folder / "file").write_text("")
     return Desk(folder)
@@ -237,10 +237,10 @@ def test_settings_that_do_not_fit_the_data(desk: Desk, stage: str, sections: dic
         (b"", ["24 integers, got 0"]),
         (b"\xff\xfe", ["not a text file"]),
         (b"0 1 0 1", ["24 integers, got 4"]),
-        (harness.ARC.encode() * 2, ["24 integers, got 47"]),
-        (harness.ARC.replace("4", "5").encode(), ["5 is out of range 0..4"]),
-        (harness.ARC.replace("4", "-1").encode(), ["'-1' is not an integer"]),
-        (("9" + harness.ARC[1:]).encode(), ["index_1: 9 is out of range 0..1"]),
+        (trials.ARC.encode() * 2, ["24 integers, got 47"]),
+        (trials.ARC.replace("4", "5").encode(), ["5 is out of range 0..4"]),
+        (trials.ARC.replace("4", "-1").encode(), ["'-1' is not an integer"]),
+        (("9" + trials.ARC[1:]).encode(), ["index_1: 9 is out of range 0..1"]),
         (b"__import__('os').system('true')", ["is not an integer"]),
     ],
 )

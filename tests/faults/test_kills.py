@@ -8,9 +8,9 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-import harness
+import trials
 from conftest import KILLS_A_SEED, Reference
-from harness import Ended, ForkServer, Position
+from trials import Ended, ForkServer, Position
 
 SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 FILE_OPERATIONS = {1e-6: 300, 2e-3: 80, 5.0: 40}
@@ -37,7 +37,7 @@ def interrupted(
         event = chance.randrange(1, operations)
         return f"{which.name} at a file operation", server.run(stage, options, output, event=event, signal=which)
     if kind == "cold":
-        ended = harness.run_cold(stage, options, chance.uniform(0, 8), which)
+        ended = trials.run_cold(stage, options, chance.uniform(0, 8), which)
         return f"{which.name} at a moment, new interpreter", ended
     max_bytes, fatal = chance.randrange(5_000, STATE_BYTES[stage]), kind == "in a write"
     name = "SIGXFSZ in the middle of a write" if fatal else "file size limit"
@@ -83,9 +83,9 @@ def test_nothing_lost_nothing_different(
     while kills < KILLS_A_SEED:
         stage, save_every = chance.choice(list(references)), chance.choice(list(FILE_OPERATIONS))
         reference = references[stage]
-        harness.clear(tmp_path)
+        trials.clear(tmp_path)
         output, state = tmp_path / "output", tmp_path / "state"
-        options = harness.arguments(stage, inputs, tmp_path, save_every)
+        options = trials.arguments(stage, inputs, tmp_path, save_every)
         before = None
         for _ in range(chance.randrange(1, KILLS_A_SEED + 1)):
             kind, ended = interrupted(
@@ -93,7 +93,7 @@ def test_nothing_lost_nothing_different(
             )
             check_end(kind, ended)
             check_start(before, ended)
-            after = harness.newest(state)
+            after = trials.newest(state)
             if ended.code == 0:
                 break
             kills += kind.startswith("SIG")
@@ -102,14 +102,14 @@ def test_nothing_lost_nothing_different(
             epochs = re.findall(r"  epoch (\d+)/", ended.output)
             assert len(epochs) < 2 or after >= Position(False, int(epochs[-2]), 0)  # saved after each epoch
             if chance.random() < 0.25 and (state / "current.state").exists():
-                harness.damage(state / "current.state", chance)
+                trials.damage(state / "current.state", chance)
                 counts["damaged state"] += 1
-                after = harness.newest(state)
+                after = trials.newest(state)
             before = after
         else:
             ended = server.run(stage, options, output)
             check_start(before, ended)
             assert ended.code == 0, ended.output
-        harness.assert_same_outputs(stage, tmp_path, reference.folder)
+        trials.assert_same_outputs(stage, tmp_path, reference.folder)
         assert {path.name for path in state.iterdir()} <= {"current.state", "previous.state", "lock"}
         counts["resumed run compared with the undisturbed one"] += 1

@@ -11,11 +11,11 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
-import harness
 import pytest
 import torch
-from harness import ForkServer
+import trials
 from pydantic import TypeAdapter, ValidationError
+from trials import ForkServer
 
 from enas_core import augment, network, predict, select_arc
 from enas_core.config import Name, parse_workflow
@@ -139,7 +139,7 @@ def test_supernet(inputs: Path, tmp_path: Path, malicious: bytes, capsys: pytest
 
 def test_state(inputs: Path, server: ForkServer, tmp_path: Path, malicious: bytes) -> None:
     """Even with the right fingerprint and checksum."""
-    options = harness.arguments("augment", inputs, tmp_path)
+    options = trials.arguments("augment", inputs, tmp_path)
     assert server.run("augment", options, tmp_path / "output").code == 0
     path = tmp_path / "state/current.state"
     facts = json.loads(path.read_bytes().partition(b"\n")[0]) | {"sha256": hashlib.sha256(malicious).hexdigest()}
@@ -192,12 +192,12 @@ BAD_NAMES = [
 def test_bad_names(name: str, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Name).validate_python(name)
-    experiment = harness.EXPERIMENT
-    arcs = {name: harness.ARC}
+    experiment = trials.EXPERIMENT
+    arcs = {name: trials.ARC}
     for raw in ({name: experiment}, {"tiny": experiment | {"arcs": arcs}}, {"tiny": {"arcs": {"x": {"from": name}}}}):
         with pytest.raises(ValueError, match=r"^config\.yaml: experiments"):
             parse_workflow({"experiments": raw})
-    options = [*harness.arguments("augment", inputs, tmp_path), f"--network={name}"]
+    options = [*trials.arguments("augment", inputs, tmp_path), f"--network={name}"]
     with pytest.raises(SystemExit) as exit:
         augment.main(options)
     assert exit.value.code == 2
@@ -207,4 +207,4 @@ def test_bad_names(name: str, inputs: Path, tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("name", ["searched-s1", "random-00", "random-7"])
 def test_names_of_the_workflows_own_networks(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        parse_workflow({"experiments": {"tiny": harness.EXPERIMENT | {"arcs": {name: harness.ARC}}}})
+        parse_workflow({"experiments": {"tiny": trials.EXPERIMENT | {"arcs": {name: trials.ARC}}}})

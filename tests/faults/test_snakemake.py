@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import assert_same, comparable
+from trials import assert_same, comparable
 
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 120  # seconds for anything that is waited for

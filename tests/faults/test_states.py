@@ -11,17 +11,17 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import harness
 import pyarrow.parquet as pq
 import pytest
 import torch
+import trials
 from conftest import Reference
-from harness import ForkServer, Position
+from trials import ForkServer, Position
 
 from enas_core.checkpoint import Saver, StateDirectory, resume
 from enas_core.tables import table_identity, write_table
 
-STAGES = list(harness.WEIGHTS)
+STAGES = list(trials.WEIGHTS)
 
 
 class Workplace:
@@ -32,9 +32,9 @@ class Workplace:
         self.state = folder / "state"
         self.current, self.previous = self.state / "current.state", self.state / "previous.state"
 
-    def run(self, save_every: float = 1e-6, *options: str, **fault: int) -> harness.Ended:
+    def run(self, save_every: float = 1e-6, *options: str, **fault: int) -> trials.Ended:
         """One start."""
-        given = [*harness.arguments(self.stage, self.inputs, self.folder, save_every), *options]
+        given = [*trials.arguments(self.stage, self.inputs, self.folder, save_every), *options]
         return self.server.run(self.stage, given, self.folder / "output", **fault)
 
     def interrupt(self) -> None:
@@ -69,21 +69,21 @@ def test_previous_state_takes_the_place_of_a_damaged_one(
     else:
         del content[0 if harm == "empty" else len(content) // 2 :]
     search.current.write_bytes(content)
-    before = harness.position(search.previous)
+    before = trials.position(search.previous)
     ended = search.run(5)
     assert re.search(r"current.state: not used: .*(truncated or corrupt)", ended.output)
     assert "previous.state: used, of a run that was interrupted" in ended.output
     assert f"goes on at epoch {before.epoch}, step {before.step}" in ended.output
-    harness.assert_same_outputs("search", search.folder, references["search"].folder)
+    trials.assert_same_outputs("search", search.folder, references["search"].folder)
 
 
 def test_damaged_state_does_not_push_out_the_good_one(search: Workplace) -> None:
     search.interrupt()
     search.current.write_bytes(b"damaged")
-    before = harness.position(search.previous)
+    before = trials.position(search.previous)
     for event in range(5, 12):  # before, in and after the first save
         search.run(event=event, signal=signal.SIGKILL)
-        after = harness.newest(search.state)
+        after = trials.newest(search.state)
         assert after is not None
         assert after >= before
 
@@ -91,11 +91,11 @@ def test_damaged_state_does_not_push_out_the_good_one(search: Workplace) -> None
 def test_both_states_damaged(place: Workplace, references: dict[str, Reference]) -> None:
     place.interrupt()
     for path in (place.current, place.previous):
-        harness.damage(path, random.Random(0))
+        trials.damage(path, random.Random(0))
     ended = place.run(5)
     assert ended.output.count(": not used: ") == 2
     assert "none to resume, starting from the beginning" in ended.output
-    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+    trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
 
 
 def test_state_of_a_flipped_byte_is_never_read(search: Workplace) -> None:
@@ -132,14 +132,14 @@ def test_changed_inputs_never_resume_an_old_state(inputs: Path, server: ForkServ
     assert place.run(event=103, signal=signal.SIGKILL).code == -signal.SIGKILL
     options = []
     if what == "settings":
-        harness.write_settings(place.inputs / "config", augment={"l2": 0.001})
+        trials.write_settings(place.inputs / "config", augment={"l2": 0.001})
     elif what == "data":
         other = json.loads((place.inputs / "config/prepare_data.json").read_text())
         other["dataset"]["split_seed"] = 1
         (place.inputs / "config/prepare_data.json").write_text(json.dumps(other))
-        harness.prepare_from(place.inputs)
+        trials.prepare_from(place.inputs)
     elif what == "arc":
-        (place.inputs / "arc.txt").write_text(harness.ARC.replace("4", "2"))
+        (place.inputs / "arc.txt").write_text(trials.ARC.replace("4", "2"))
     else:
         options = ["--seed", "2"]
     resumed = place.run(5, *options)
@@ -149,21 +149,21 @@ def test_changed_inputs_never_resume_an_old_state(inputs: Path, server: ForkServ
     fresh = Workplace("augment", place.inputs, tmp_path / "fresh", server)
     fresh.folder.mkdir()
     assert fresh.run(5, *options).code == 0
-    harness.assert_same_outputs("augment", place.folder, fresh.folder)
+    trials.assert_same_outputs("augment", place.folder, fresh.folder)
 
 
 def test_finished_work_is_emitted_again_until_a_start_has_found_it(
     place: Workplace, references: dict[str, Reference]
 ) -> None:
     assert place.run(5).code == 0
-    assert harness.newest(place.state).finished
+    assert trials.newest(place.state).finished
     for path in (place.folder / "out").iterdir():
         path.unlink()
     ended = place.run(5)
     assert "used, of a run that had finished" in ended.output
     assert "epoch 1/" not in ended.output
-    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
-    assert harness.newest(place.state).finished
+    trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+    assert trials.newest(place.state).finished
     ended = place.run(5)
     assert ended.output.startswith("outputs are complete, nothing to do")
     assert [path.name for path in place.state.iterdir()] == ["lock"]
@@ -223,14 +223,14 @@ def test_second_process_is_refused(place: Workplace) -> None:
 
 def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str, Reference]) -> None:
     search.interrupt()
-    before = harness.newest(search.state)
+    before = trials.newest(search.state)
     ended = search.run(max_bytes=50_000, fatal=False)
     assert ended.code == 2
     assert ended.output.splitlines()[-1] == f"error: {search.current}: File too large"
-    assert harness.newest(search.state) == before
+    assert trials.newest(search.state) == before
     assert {path.name for path in search.state.iterdir()} == {"current.state", "previous.state", "lock"}
     assert search.run(5).code == 0
-    harness.assert_same_outputs("search", search.folder, references["search"].folder)
+    trials.assert_same_outputs("search", search.folder, references["search"].folder)
 
 
 def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, Reference]) -> None:
@@ -241,11 +241,11 @@ def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, Refere
         (place.folder / "stage.log").unlink()
         ended = place.run(5, max_bytes=limit, fatal=False)
         assert ended.code == 2
-        assert ended.output.splitlines()[-1].endswith(f"{harness.WEIGHTS[place.stage]}: File too large")
+        assert ended.output.splitlines()[-1].endswith(f"{trials.WEIGHTS[place.stage]}: File too large")
         assert list((place.folder / "out").iterdir()) == []
-    shutil.copy(references[place.stage].folder / "out" / harness.WEIGHTS[place.stage], place.folder / "out")
+    shutil.copy(references[place.stage].folder / "out" / trials.WEIGHTS[place.stage], place.folder / "out")
     assert place.run(5).code == 0
-    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+    trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -260,10 +260,10 @@ def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, R
         assert ended.output.splitlines()[-1] == (
             f"{signal.Signals(number).name}: state saved in {place.state}; the same command resumes it"
         )
-        after = harness.newest(place.state)
+        after = trials.newest(place.state)
         assert after >= before
         before = after
-    harness.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
+    trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_divergence(
     inputs: Path, server: ForkServer, tmp_path: Path, stage: str, section: dict[str, float], what: str
 ) -> None:
     shutil.copytree(inputs, tmp_path / "inputs")
-    harness.write_settings(tmp_path / "inputs/config", **{stage: harness.EXPERIMENT[stage] | section})
+    trials.write_settings(tmp_path / "inputs/config", **{stage: trials.EXPERIMENT[stage] | section})
     place = Workplace(stage, tmp_path / "inputs", tmp_path, server)
     for _ in range(2):  # and again, from the state that is kept
         ended = place.run()
@@ -297,8 +297,8 @@ def test_divergence(
 
 def test_divergence_of_the_controller(inputs: Path, server: ForkServer, tmp_path: Path) -> None:
     shutil.copytree(inputs, tmp_path / "inputs")
-    changed = harness.EXPERIMENT["search"]["controller"] | {"learning_rate": 1e38}
-    harness.write_settings(tmp_path / "inputs/config", search={"controller": changed})
+    changed = trials.EXPERIMENT["search"]["controller"] | {"learning_rate": 1e38}
+    trials.write_settings(tmp_path / "inputs/config", search={"controller": changed})
     ended = Workplace("search", tmp_path / "inputs", tmp_path, server).run()
     assert ended.code == 1
     last = ended.output.splitlines()[-1]
