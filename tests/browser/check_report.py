@@ -109,16 +109,22 @@ def check_shown(browser: WebDriver, what: str) -> None:
         width = "return arguments[0].complete ? arguments[0].naturalWidth : 0"
         WebDriverWait(browser, 10).until(lambda d: d.execute_script(width, pictures[0]) > 300, what)
         return
-    browser.switch_to.frame(browser.find_element(By.CSS_SELECTOR, "iframe"))
     try:
-        WebDriverWait(browser, 10).until(lambda d: d.find_elements(By.CSS_SELECTOR, "tbody td"), what)
+        WebDriverWait(browser, 10).until(cells_in_frame, what)
         browser.find_element(By.CSS_SELECTOR, "th button").click()
         table = browser.find_element(By.CSS_SELECTOR, "table")
         column = [cell.text for cell in table.find_elements(By.CSS_SELECTOR, "td:first-child")]
         assert any(column), what
-        assert column == sorted(column, key=str.lower), what
+        assert column == sorted(column), what
     finally:
         browser.switch_to.default_content()
+
+
+def cells_in_frame(browser: WebDriver) -> bool:
+    """Whether the frame's table is there; the frame is looked up again until it has loaded."""
+    browser.switch_to.default_content()
+    browser.switch_to.frame(browser.find_element(By.CSS_SELECTOR, "iframe"))
+    return bool(browser.find_elements(By.CSS_SELECTOR, "tbody td"))
 
 
 def test_figures_hold_data(results: dict[str, Any]) -> None:

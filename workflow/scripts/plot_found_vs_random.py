@@ -25,12 +25,12 @@ for x, role in enumerate(roles):
         seeds = [m["test_accuracy"] for m in metrics if m["network"] == unit.network]
         if len(seeds) > 1:
             strip.plot([place] * len(seeds), seeds, color=look.colour, lw=0.8, marker="_", alpha=0.6)
-    strip.scatter(places, values, 40, look.colour, marker=look.marker, zorder=3)
+    strip.scatter(places, values, 60, look.colour, marker=look.marker, zorder=3)
     if role != "named":
         mean, deviation = sum(values) / len(values), std(values)
         strip.errorbar(x + 0.36, mean, deviation, fmt="_", color="black", ms=14, capsize=4, mew=1.5)
     size = [unit.params for unit in members]
-    sizes.scatter(size, values, 40, look.colour, marker=look.marker, label=look.label, zorder=5 - x)
+    sizes.scatter(size, values, 60, look.colour, marker=look.marker, label=look.label, zorder=5 - x)
 labels = [f"{reporting.ROLES[r].label}\nn = {sum(unit.role == r for unit in networks)}" for r in roles]
 strip.set_xticks(range(len(roles)), labels)
 strip.set_xlim(-0.6, len(roles) - 0.4)

@@ -16,7 +16,7 @@ figure, ax = reporting.panels(1, height=4.2)
 for role, look in reporting.ROLES.items():
     if members := [unit for unit in networks if unit.role == role]:
         x, y = [unit.shared_accuracy for unit in members], [unit.test_accuracy for unit in members]
-        ax.scatter(x, y, 45, look.colour, marker=look.marker, label=look.label)
+        ax.scatter(x, y, 65, look.colour, marker=look.marker, label=look.label)
 for unit in networks:
     if unit.role != "random":
         ax.annotate(unit.network, (unit.shared_accuracy, unit.test_accuracy), (6, 6), textcoords="offset points")

@@ -89,6 +89,7 @@ th button {{ all: unset; cursor: pointer; font-weight: bold }}
 th button:focus-visible {{ outline: 2px solid #0072B2 }}
 th[aria-sort=ascending] button::after {{ content: " \\25B2" }}
 th[aria-sort=descending] button::after {{ content: " \\25BC" }}
+td:first-child, td.number {{ white-space: nowrap }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 </style></head><body>
 {tables}
@@ -116,7 +117,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 def _cell(value: Any) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    shown = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    shown = "" if value is None else str(value)
+    if isinstance(value, float):
+        shown = f"{value:.0f}" if abs(value) >= 1e5 else f"{value:.5g}"
     key = "" if value is None else str(value)
     style = ' class="number"' if number else ""
     return f'<td{style} data-value="{html.escape(key)}">{html.escape(shown)}</td>'
