@@ -270,7 +270,7 @@ def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, R
     ("stage", "section", "what"),
     [
         ("search", {"lr_max": 1e30, "lr_min": 1e30}, r"(loss or gradient|weights)"),
-        ("search", {"lr_max": 1e38, "lr_min": 1e38}, r"(loss or gradient|weights)"),
+        ("search", {"lr_max": 1e38, "lr_min": 1e38, "l2": 1e3}, "weights"),
         ("augment", {"lr_max": 1e30, "lr_min": 1e30}, r"(loss or gradient|weights)"),
         ("augment", {"l2": 1e38, "batch_size": 200, "num_epochs": 1}, r"(loss or gradient|weights)"),
     ],

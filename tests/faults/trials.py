@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
 import os
 import select
 import shutil
+import signal as signals
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -130,7 +132,10 @@ class ForkServer:
 def run_cold(stage: str, options: list[str], delay: float = 0, signal: int = 0) -> Ended:
     """Run a stage as users do, in a new interpreter; with `signal` sent after `delay` seconds."""
     command = [sys.executable, "-m", f"enas_core.{stage}", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    heard = functools.partial(
+        signals.signal, signals.SIGINT, signals.SIG_DFL
+    )  # ignored, where tests run in the background
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, preexec_fn=heard)
     if signal:
         try:
             process.wait(delay)
