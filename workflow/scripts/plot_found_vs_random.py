@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 import reporting
+from matplotlib.ticker import EngFormatter
 
 from enas_core.compare import summarise, units
 from enas_core.stats import std
@@ -36,6 +37,7 @@ strip.set_xticks(range(len(roles)), labels)
 strip.set_xlim(-0.6, len(roles) - 0.4)
 strip.set(title="Found against random", ylabel="test accuracy")
 sizes.set(title="Accuracy and size", xlabel="parameters")
+sizes.xaxis.set_major_formatter(EngFormatter(sep=""))
 sizes.legend()
 
 lines = []

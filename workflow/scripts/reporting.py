@@ -83,13 +83,14 @@ body {{ font: 14px/1.4 Helvetica, Arial, "Liberation Sans", sans-serif; color: #
 h2 {{ font-size: 17px; margin: 1.5rem 0 .5rem }}
 table {{ border-collapse: collapse }}
 th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top;
-  max-width: 34rem; overflow-wrap: anywhere }}
+  max-width: 34rem; overflow-wrap: break-word }}
 th {{ position: sticky; top: 0; background: #f3f3f3 }}
 th button {{ all: unset; cursor: pointer; font-weight: bold }}
 th button:focus-visible {{ outline: 2px solid #0072B2 }}
 th[aria-sort=ascending] button::after {{ content: " \\25B2" }}
 th[aria-sort=descending] button::after {{ content: " \\25BC" }}
 td:first-child, td.number {{ white-space: nowrap }}
+td.long {{ min-width: 20rem }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 </style></head><body>
 {tables}
@@ -121,7 +122,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         shown = f"{value:.0f}" if abs(value) >= 1e5 else f"{value:.5g}"
     key = "" if value is None else str(value)
-    style = ' class="number"' if number else ""
+    style = ' class="number"' if number else ' class="long"' if len(shown) > 40 else ""
     return f'<td{style} data-value="{html.escape(key)}">{html.escape(shown)}</td>'
 
 

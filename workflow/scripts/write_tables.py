@@ -5,7 +5,7 @@ from pathlib import Path
 import reporting
 
 from enas_core.compare import summarise
-from enas_core.config import STAGES, describe, load_stage_settings
+from enas_core.config import STAGES, Experiment, describe, load_stage_settings
 from enas_core.tables import SCHEMAS, read_provenance, read_table
 
 MEANINGS = {
@@ -31,12 +31,13 @@ MEANINGS = {
 
 def settings_rows(folder: Path) -> list[list[str]]:
     """Stage, key, value and meaning of every setting."""
+    common = {name: " ".join((field.description or "").split()) for name, field in Experiment.model_fields.items()}
     rows = []
     for stage, model in STAGES.items():
         for line in filter(None, describe(load_stage_settings(folder / f"{stage}.json", model))):
             (key, rest) = line.split(" = ", 1)
             value, _, meaning = rest.partition("  # ")
-            rows.append([stage, key, value, meaning])
+            rows.append([stage, key, value, meaning or common.get(key, "")])
     return rows
 
 
@@ -55,7 +56,7 @@ title = f"{name}: found against random"
 page = reporting.table(title, ["quantity", "value", "meaning", "remark"], comparison)
 reporting.write_page(snakemake.output.comparison, title, [page])
 
-columns = [column for column in SCHEMAS["metrics"].names if column not in ("experiment", "dataset")]
+columns = [column for column in SCHEMAS["metrics"].names if column not in ("experiment", "dataset", "arc")] + ["arc"]
 title = f"{name}: trained networks"
 rows = [[m[column] for column in columns] for m in sorted(metrics, key=lambda m: -m["test_accuracy"])]
 reporting.write_page(snakemake.output.networks, title, [reporting.table(title, columns, rows)])
