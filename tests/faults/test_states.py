@@ -266,6 +266,18 @@ def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, R
     trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
 
 
+def test_signal_after_each_step_of_an_epoch(search: Workplace, references: dict[str, Reference]) -> None:
+    """Each start gets to its first save, also the one between child steps and controller updates; an evaluation
+    begins anew."""
+    found = []
+    for _ in range(10):
+        assert search.run(event=10, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
+        found.append(trials.newest(search.state))
+    assert found == [*(Position(False, 0, step) for step in range(1, 9)), Position(False, 0, 8), Position(False, 0, 8)]
+    assert search.run(5).code == 0
+    trials.assert_same_outputs("search", search.folder, references["search"].folder)
+
+
 @pytest.mark.parametrize(
     ("stage", "section", "what"),
     [

@@ -132,9 +132,7 @@ class ForkServer:
 def run_cold(stage: str, options: list[str], delay: float = 0, signal: int = 0) -> Ended:
     """Run a stage as users do, in a new interpreter; with `signal` sent after `delay` seconds."""
     command = [sys.executable, "-m", f"enas_core.{stage}", *options]
-    heard = functools.partial(
-        signals.signal, signals.SIGINT, signals.SIG_DFL
-    )  # ignored, where tests run in the background
+    heard = functools.partial(signals.signal, signals.SIGINT, signals.SIG_DFL)  # if tests run in the background
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, preexec_fn=heard)
     if signal:
         try:
