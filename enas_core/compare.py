@@ -122,9 +122,8 @@ def units(metrics: Sequence[Row]) -> list[Unit]:
     for row in metrics:
         if row["test_accuracy"] is not None:
             groups.setdefault(row["network"], []).append(row)
-    numbers = Unit._fields[2:]
     return [
-        Unit(network, rows[0]["role"], *(_mean(row[name] for row in rows) for name in numbers))
+        Unit(network, rows[0]["role"], **{name: _mean(row[name] for row in rows) for name in Unit._fields[2:]})
         for network, rows in sorted(groups.items())
     ]
 

@@ -104,10 +104,9 @@ def click(browser: WebDriver, text: str) -> None:
 
 def check_shown(browser: WebDriver, what: str) -> None:
     """The picture is drawn, or the table has rows, and a click on a column sorts them."""
-    pictures = browser.find_elements(By.CSS_SELECTOR, "#app img")
-    if pictures:
-        width = "return arguments[0].complete ? arguments[0].naturalWidth : 0"
-        WebDriverWait(browser, 10).until(lambda d: d.execute_script(width, pictures[0]) > 300, what)
+    if browser.execute_script("return app.state.content") == "img":
+        shown = "[...document.querySelectorAll('#app img')].find(i => i.src === app.state.contentPath)"
+        WebDriverWait(browser, 10).until(lambda d: d.execute_script(f"return {shown}?.naturalWidth > 300"), what)
         return
     try:
         WebDriverWait(browser, 10).until(cells_in_frame, what)
