@@ -8,7 +8,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -77,22 +77,24 @@ def rows(what: str, times: dict[str, list[float]], yardstick: str, images: int =
     return result
 
 
-def peak_megabytes(build: Callable[..., Work], *arguments: object, steps: int = 2) -> float:
-    """Peak resident memory of a fresh process that builds a mode and does round 2 a few times. To be called
-    before this process grows: a child starts with its parent's size."""
+def peak_megabytes(build: Callable[..., Work], *arguments: object, rounds: Sequence[int] = (2, 2)) -> float:
+    """Peak resident memory of a fresh process that builds a mode and does `rounds`. To be called before this
+    process grows: a child starts with its parent's size."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    process = context.Process(target=_report_peak, args=(answer, steps, build, *arguments))
+    process = context.Process(target=_report_peak, args=(answer, rounds, build, *arguments))
     process.start()
     peak = answer.get(timeout=600)
     process.join()
     return peak
 
 
-def _report_peak(answer: multiprocessing.Queue, steps: int, build: Callable[..., Work], *arguments: object) -> None:
+def _report_peak(
+    answer: multiprocessing.Queue, rounds: Sequence[int], build: Callable[..., Work], *arguments: object
+) -> None:
     work = build(*arguments)
-    for _ in range(steps):
-        work(2)
+    for k in rounds:
+        work(k)
     unit = 2**20 if sys.platform == "darwin" else 2**10
     answer.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 

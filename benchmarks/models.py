@@ -90,12 +90,12 @@ def factors(net: Network, size: int, device: str = "cpu") -> tuple[Tensor, Tenso
 # --- steps: each is called with the number of the round, which picks the child's arc -----------------------------
 
 
-def supernet_step(net: Supernet, images: Tensor, labels: Tensor) -> Work:
+def supernet_step(net: Supernet, images: Tensor, labels: Tensor, num_nodes: int = 5) -> Work:
     """Forward, backward and optimiser of one child."""
     sgd = FlatSGD(trained_parameters(net, SEARCH), SEARCH)
 
     def step(k: int) -> Tensor:
-        cross_entropy, loss = loss_of(net(images, uniform_arc(k)), labels, SEARCH)
+        cross_entropy, loss = loss_of(net(images, uniform_arc(k, num_nodes)), labels, SEARCH)
         loss.backward()
         sgd.step(LEARNING_RATE)
         return cross_entropy.detach()

@@ -225,7 +225,8 @@ def factors(
     noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)
     drop_path, dropout = None, None
     if drop_path_keep_probs is not None:
-        keep = torch.tensor(drop_path_keep_probs, device=device)[:, None, None]
+        pinned = torch.tensor(drop_path_keep_probs, pin_memory=device.type == "cuda")  # so that nothing waits for it
+        keep = pinned.to(device, non_blocking=True)[:, None, None]
         drop_path = torch.floor(noise[:, :paths].view(count, layers, network.num_nodes, 2) + keep) / keep
     if keep_prob < 1:
         dropout = torch.floor(noise[:, paths:] + keep_prob) / keep_prob
