@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-browser lint clean
+.PHONY: demo test test-browser test-faults lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -23,6 +23,11 @@ demo: .venv/installed
 
 test: .venv/installed lint
 	$(BIN)/pytest
+
+# Many interruptions of the real stages: make test-faults KILLS=300
+KILLS ?= 30
+test-faults: .venv/installed
+	$(BIN)/pytest tests/faults --kills $(KILLS)
 
 # The report in a real browser; installs Chromium and what drives it.
 test-browser: .venv/installed
