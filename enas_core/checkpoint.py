@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from enas_core.cli import log
-from enas_core.tables import atomic_path, discard_partial, table_identity
+from enas_core.tables import atomic_path, discard_partial, require_writable, table_identity
 
 STATE_FORMAT = 1
 
@@ -198,6 +198,7 @@ def resume(
         if weights.exists() and table_identity(table) == states.fingerprint:
             log.info("outputs are complete, nothing to do (delete %s and %s to start again)", weights, table)
             return states.clear()
+        require_writable(table.parent)
         found, run = states.load(), create()
         # Nor do signals interrupt the emission, which takes a moment.
         with Saver(states, save_every, run.state_dict) as saver:

@@ -7,6 +7,7 @@ Every table's metadata says what made it (`provenance`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib.metadata
 import json
@@ -95,6 +96,16 @@ def discard_partial(path: Path) -> None:
     """Remove what killed processes have left of `path`; only where no other process can be writing it."""
     for leftover in path.parent.glob(f".{path.name}.*"):
         leftover.unlink()
+
+
+def require_writable(folder: Path) -> None:
+    """See, before hours of work, that `folder` is there to be written into or can be made. Makes nothing; raises
+    OSError naming the folder that is in the way."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+    if not os.access(nearest, os.W_OK):
+        raise PermissionError(errno.EACCES, "not writable", str(nearest))
 
 
 def _sync_folder(folder: Path) -> None:

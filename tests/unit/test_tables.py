@@ -184,3 +184,12 @@ def test_a_folder_in_place_of_the_file(tmp_path):
 def test_bytes(tmp_path):
     tables.write_bytes(tmp_path / "b", memoryview(b"\x00\xff"))
     assert (tmp_path / "b").read_bytes() == b"\x00\xff"
+
+
+def test_require_writable_names_what_is_in_the_way(tmp_path):
+    tables.require_writable(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        tables.require_writable(tmp_path / "file" / "folder")
+    assert caught.value.filename == str(tmp_path / "file")
