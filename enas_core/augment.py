@@ -21,11 +21,12 @@ from enas_core.engine import (
     evaluate_network,
     factors,
     load_for,
-    pick_device,
+    placed,
 )
 from enas_core.events import EventFiles
 from enas_core.network import Network, save
 from enas_core.ops import initialise
+from enas_core.parallel import ALONE, Processes
 from enas_core.tables import provenance, write_table
 
 
@@ -41,6 +42,7 @@ class AugmentRun(TrainingRun):
         seed: int,
         device: torch.device,
         events: EventFiles | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.settings, self.augment, self.data = settings, settings.augment, data
         self.network_name, self.name = network, f"{network} seed {seed}"
@@ -56,8 +58,8 @@ class AugmentRun(TrainingRun):
         )
         generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
         initialise(self.network, self.augment.init_fan_in, generator)
-        accelerate(self.network.to(device), settings, device)
-        super().__init__(self.network, self.augment, len(data.train), seed, events)
+        accelerate(self.network.to(device), settings, device, processes)
+        super().__init__(self.network, self.augment, len(data.train), seed, events, processes)
 
     def arc_of(self, step: int) -> Arc:
         """The same at every step."""
@@ -73,19 +75,21 @@ class AugmentRun(TrainingRun):
 
     def train_epoch(self, saver: Saver) -> None:
         """One pass over the training images."""
-        augmentation, batch, augment = self.settings.augmentation, self.augment.batch_size, self.augment
+        augmentation, augment = self.settings.augmentation, self.augment
         plan = plan_epoch(self.data.train, augmentation, self.seed, self.epoch)
         steps = range(self.step, self.steps)
         for step in cli.progress(steps, f"{self.name} epoch {self.epoch}", self.steps, self.step):
-            images, labels = training_batch(self.data.train, plan, augmentation, step * batch, (step + 1) * batch)
+            positions, part = self.batch_of(step)
+            images, labels = training_batch(self.data.train, plan, augmentation, positions.start, positions.stop)
             drop_path, dropout = factors(
                 self.network,
-                len(labels),
+                self.batch_size(step),
                 schedule.stream_seed(self.seed, "noise", self.epoch, step),
                 augment.keep_prob,
                 self.drop_path_keep_probs(step) if augment.drop_path_keep_prob < 1 else None,
+                part,
             )
-            self.descend(step, self.network(images, drop_path, dropout), labels)
+            self.descend(step, self.parallel(images, drop_path, dropout), labels)
             self.advance(saver)
         self.check()
 
@@ -94,7 +98,9 @@ class AugmentRun(TrainingRun):
         loss, accuracy = self.epoch_means()
         train_seconds = self.seconds
         # What is saved after a batch starts with this evaluation.
-        test_loss, test_accuracy = evaluate_network(self.network, self.data.test, self.augment.batch_size, saver.step)
+        test_loss, test_accuracy = evaluate_network(
+            self.network, self.data.test, self.augment.batch_size, saver.step, self.processes
+        )
         self.tick()
         row = {
             "experiment": self.settings.experiment,
@@ -119,12 +125,19 @@ def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     settings = load_stage_settings(options.config, AugmentSettings)
     arc = read_arc(options.arc_file, settings.num_nodes)
-    device = pick_device(options.device, settings.cpu_threads)
+    with placed("augment", options, settings.cpu_threads) as (device, processes):
+        run_augment(options, settings, arc, device, processes)
+
+
+def run_augment(
+    options: argparse.Namespace, settings: AugmentSettings, arc: Arc, device: torch.device, processes: Processes
+) -> None:
+    """The training, from what is left of it to its files."""
     data = load_for(settings, settings.augment, options.data, device)
     identity = run_fingerprint(
         "augment", to_json(settings), data.fingerprint, str(arc), options.network, str(options.seed)
     )
-    made_by = provenance(describe_device(device), fingerprint(settings)) | {"run": identity}
+    made_by = provenance(describe_device(device, processes), fingerprint(settings)) | {"run": identity}
     table, weights = options.out_dir / "epochs.parquet", options.out_dir / "model.pt"
 
     def emit(run: AugmentRun) -> None:
@@ -140,10 +153,10 @@ def stage(options: argparse.Namespace) -> None:
         save(weights, run.network, facts)
         write_table(table, "augment_epochs", run.rows, made_by)
 
-    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard else None
+    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard and processes.first else None
     resume(
-        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device, events),
-        StateDirectory(options.state_dir, identity),
+        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device, events, processes),
+        StateDirectory(options.state_dir, identity, processes),
         options.save_every,
         weights,
         table,
@@ -163,6 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_state()
     parser.add_tensorboard()
     parser.add_device()
+    parser.add_gpus(most=cli.MOST_GPUS)
     return cli.run_stage(parser, stage, arguments)
 
 

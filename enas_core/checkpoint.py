@@ -25,6 +25,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from enas_core.cli import log
+from enas_core.parallel import ALONE, Processes
 from enas_core.tables import atomic_path, discard_partial, require_writable, table_identity
 
 STATE_FORMAT = 1
@@ -41,13 +42,19 @@ class StateError(ValueError):
 
 class StateDirectory:
     """The saved states of one run. Use as a context manager: it holds the directory's lock, which the
-    system releases when the process dies. Raises ValueError when another process has it."""
+    system releases when the process dies. Raises ValueError when another run has it. Of several `processes` of a run
+    the first one locks and writes; all read."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self.fingerprint = folder, fingerprint
+    def __init__(self, folder: Path, fingerprint: str, processes: Processes = ALONE) -> None:
+        self.folder, self.fingerprint, self.processes = folder, fingerprint, processes
         self.current, self.previous = folder / "current.state", folder / "previous.state"
 
     def __enter__(self) -> StateDirectory:
+        if self.processes.first:
+            self._take_lock()
+        return self
+
+    def _take_lock(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "lock"
         self._lock = path.open("ab+", buffering=0)
@@ -63,14 +70,20 @@ class StateDirectory:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
         discard_partial(self.current)
-        return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._lock.close()
+        if self.processes.first:
+            self._lock.close()
 
     def load(self) -> tuple[dict[str, Any], bool] | None:
         """The newest usable state and whether its run had finished; None to start from the beginning. Logs
         what was found and why it is or is not used."""
+        if self.processes.first:
+            found = self._newest()
+        self.processes.wait()  # the others read the state that the first one has found, and made the current one
+        return found if self.processes.first else self._newest()
+
+    def _newest(self) -> tuple[dict[str, Any], bool] | None:
         for path in (self.current, self.previous):
             try:
                 state, finished = self._read(path)
@@ -106,6 +119,8 @@ class StateDirectory:
 
     def save(self, state: dict[str, Any], finished: bool = False) -> None:
         """Make `state` the current one; the one before is kept until the next save is whole."""
+        if not self.processes.first:
+            return
         buffer = io.BytesIO()
         torch.save({"finished": finished, "run": state}, buffer)
         payload = buffer.getbuffer()
@@ -131,12 +146,13 @@ class Interrupted(SystemExit):
 
 
 class Saver:
-    """Saves when it is time to, and on SIGTERM or SIGINT (then it raises Interrupted). Use as a context
-    manager, which defers the two signals to the next `step` or `save`; call `step` after every step."""
+    """Saves when it is time to, and on SIGTERM or SIGINT to any of the run's processes (then it raises Interrupted in
+    all of them). Use as a context manager, which defers the two signals to the next `step` or `save`; call `step`
+    after every step, in all processes alike."""
 
     def __init__(self, directory: StateDirectory, minutes: float, state: Callable[[], dict[str, Any]]) -> None:
         self.directory, self.seconds, self.state = directory, 60 * minutes, state
-        self.signal: int | None = None
+        self.signal = 0
         self.saved_at = time.monotonic()
 
     def __enter__(self) -> Saver:
@@ -152,18 +168,22 @@ class Saver:
 
     def step(self) -> None:
         """Save if it is due. Cheap otherwise."""
-        if self.signal is None and time.monotonic() - self.saved_at < self.seconds:
-            return
-        self.save()
+        self._save(time.monotonic() - self.saved_at >= self.seconds)
 
     def save(self) -> None:
         """Save now."""
+        self._save(True)
+
+    def _save(self, due: bool) -> None:
+        number = self.directory.processes.largest(self.signal)
+        if not (due or number):
+            return
         self.directory.save(self.state())
         self.saved_at = time.monotonic()
-        if self.signal is not None:
-            name = signal.Signals(self.signal).name
+        if number:
+            name = signal.Signals(number).name
             log.info("%s: state saved in %s; the same command resumes it", name, self.directory.folder)
-            raise Interrupted(128 + self.signal)
+            raise Interrupted(128 + number)
 
 
 class Resumable(Protocol):
@@ -191,14 +211,11 @@ def resume(
     which records the fingerprint of `states` as `run` in its provenance. `save_every`: minutes.
 
     The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
-    orphaned process finished after its outputs were deleted is emitted again, not repeated."""
+    orphaned process finished after its outputs were deleted is emitted again, not repeated. Of several processes of
+    the run the first one emits."""
     with states:
-        for output in (weights, table):
-            discard_partial(output)
-        if weights.exists() and table_identity(table) == states.fingerprint:
-            log.info("outputs are complete, nothing to do (delete %s and %s to start again)", weights, table)
-            return states.clear()
-        require_writable(table.parent)
+        if states.processes.largest(states.processes.first and _is_complete(states, weights, table)):
+            return
         found, run = states.load(), create()
         # Nor do signals interrupt the emission, which takes a moment.
         with Saver(states, save_every, run.state_dict) as saver:
@@ -207,6 +224,19 @@ def resume(
             if found is None or not found[1]:
                 run.train(saver)
                 states.save(run.state_dict(), finished=True)
-            table.unlink(missing_ok=True)  # or it would vouch for the new weights before they are complete
-            emit(run)
-            log.info("written: %s, %s", weights, table)
+            if states.processes.first:
+                table.unlink(missing_ok=True)  # or it would vouch for the new weights before they are complete
+                emit(run)
+                log.info("written: %s, %s", weights, table)
+
+
+def _is_complete(states: StateDirectory, weights: Path, table: Path) -> bool:
+    """Whether nothing is left to do; if so the states are removed, else what is half-written of the outputs."""
+    for output in (weights, table):
+        discard_partial(output)
+    if weights.exists() and table_identity(table) == states.fingerprint:
+        log.info("outputs are complete, nothing to do (delete %s and %s to start again)", weights, table)
+        states.clear()
+        return True
+    require_writable(table.parent)
+    return False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from enas_core.config import Seed, Workflow
@@ -18,6 +18,8 @@ from enas_core.config import Seed, Workflow
 log = logging.getLogger("enas_core")
 
 T = TypeVar("T")
+
+MOST_GPUS = 64  # of one machine
 
 
 class RunError(Exception):
@@ -91,6 +93,18 @@ class Parser(argparse.ArgumentParser):
             help="where to compute (default: %(default)s)",
         )
 
+    def add_gpus(self, most: int = 1) -> None:
+        """`--gpus`, up to `most`."""
+        self.add_argument(
+            "--gpus",
+            type=checked(Annotated[int, Field(ge=0, le=most)]),
+            default=1,
+            help="so many of this machine's GPUs are taken, each for this stage alone: those of CUDA_VISIBLE_DEVICES,"
+            " or free ones among them if it lists more; 0 is the CPU"
+            + ("; several: one process on each (without GPUs: so many processes)" if most > 1 else "")
+            + " (default: %(default)s)",
+        )
+
 
 def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], arguments: list[str] | None) -> int:
     """Parse, run, and turn the user's mistakes (ValueError) and the machine's (OSError) into one line.
@@ -98,6 +112,7 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
     Returns the exit code: 0; 2 after a mistake; 1 after a run that failed by itself (RunError, or memory that did
     not suffice), or, with the traceback in the log, after an error of our own; 130 after SIGINT."""
     options = parser.parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _start_logging(options.log_file)
         stage(options)

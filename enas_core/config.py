@@ -166,6 +166,9 @@ class Training(Settings):
     k*k*C for a depthwise convolution and the number of rows (2..7) for the packed weights of the
     supernet, whose standard deviations become 0.5..1. `exact`: the number of inputs that each output
     really sums over."""
+    sync_batch_norm: bool = True
+    """Of a training on several GPUs: whether batch norm's statistics are those of the whole batch, so that results
+    do not depend on the number of GPUs, or (false, faster) of each GPU's part of it."""
 
     @model_validator(mode="after")
     def _check(self) -> Training:

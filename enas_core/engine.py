@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import math
+import os
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from enas_core import schedule
 from enas_core.arc import Arc
@@ -23,7 +27,8 @@ from enas_core.config import AugmentSettings, Search, SearchSettings, Training, 
 from enas_core.data import Dataset, Split, equal_batches, load, plain_batch
 from enas_core.events import EventFiles
 from enas_core.network import Network
-from enas_core.ops import Classifier, FactorizedReduction, ReLUConvBN, SepConv
+from enas_core.ops import BatchNorm, Classifier, FactorizedReduction, ReLUConvBN, SepConv
+from enas_core.parallel import ALONE, Processes, join, place
 from enas_core.supernet import Supernet
 
 ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
@@ -38,12 +43,27 @@ MALLOC_PARAMETERS = {
 
 
 def pick_device(name: str, cpu_threads: int) -> torch.device:
-    """`auto`, `cpu` or `cuda`, made ready. Raises ValueError for a CUDA device that is not there."""
+    """`auto`, `cpu` or `cuda`, made ready: of several GPUs the one of this process. Raises ValueError for a CUDA
+    device that is not there."""
     torch.set_num_threads(cpu_threads)
     _keep_freed_memory()
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: no CUDA device is there; allowed here: auto, cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # torchrun numbers its processes
+    return torch.device("cuda")
+
+
+@contextmanager
+def placed(module: str, options: argparse.Namespace, cpu_threads: int) -> Iterator[tuple[torch.device, Processes]]:
+    """The device, and the processes, on which the options `--device` and `--gpus` let stage `module` compute."""
+    claims = place(module, options)
+    device = pick_device(options.device, cpu_threads)
+    with join(device) as processes:
+        yield device, processes
+    for claim in claims:
+        claim.close()
 
 
 def load_for(
@@ -72,11 +92,12 @@ def _keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-def describe_device(device: torch.device) -> str:
-    """For provenance, e.g. `cpu (2 threads)` or `cuda (NVIDIA H100)`."""
+def describe_device(device: torch.device, processes: Processes = ALONE) -> str:
+    """For provenance, e.g. `cpu (2 threads)` or `4 x cuda (NVIDIA H100)`."""
+    times = f"{processes.count} x " if processes.count > 1 else ""
     if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
+        return f"{times}cuda ({torch.cuda.get_device_name(device)})"
+    return f"{times}cpu ({torch.get_num_threads()} threads)"
 
 
 def build_supernet(settings: SearchSettings, data: Dataset) -> Supernet:
@@ -100,12 +121,18 @@ COMPILED_BLOCKS = (SepConv, ReLUConvBN, FactorizedReduction)
 RECOMPILE_LIMIT = 64  # shapes and modes of one kind of block
 
 
-def accelerate(network: Network | Supernet, settings: SearchSettings | AugmentSettings, device: torch.device) -> None:
+def accelerate(
+    network: Network | Supernet,
+    settings: SearchSettings | AugmentSettings,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> None:
     """Make `network`, which is on `device`, compute as `precision` and `compile` say. What cannot be compiled, for
-    want of a compiler or otherwise, runs uncompiled after a warning."""
+    want of a compiler or otherwise, runs uncompiled after a warning; so does a training of several processes, which
+    exchange statistics inside the network."""
     if settings.precision == "bf16":
         lower_precision(network, device)
-    if settings.compile == "auto" and device.type == "cuda":
+    if settings.compile == "auto" and device.type == "cuda" and processes.count == 1:
         torch._dynamo.config.suppress_errors = True
         if isinstance(network, Supernet):
             compile_blocks(network)
@@ -200,6 +227,26 @@ class FlatSGD:
             self.optimizer.state[self.values]["momentum_buffer"] = state["momentum"].to(self.values.device)
 
 
+def spread(network: Network | Supernet, training: Training, images: int, processes: Processes) -> nn.Module:
+    """`network` as several processes train it: statistics and gradients are those of all. Just `network` for one.
+    Raises ValueError where a process would have no image to take statistics of."""
+    if processes.count == 1:
+        return network
+    smallest = images % training.batch_size or training.batch_size
+    if not training.sync_batch_norm and smallest < processes.count:
+        raise ValueError(
+            f"sync_batch_norm: false needs an image of each batch for each of {processes.count} processes, the"
+            f" smallest batch has {smallest} ({images} images by batch_size {training.batch_size}); allowed: true"
+        )
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            module.processes, module.synced = processes, training.sync_batch_norm
+    # Of a supernet each step uses other parameters; the same ones in all processes.
+    return DistributedDataParallel(
+        network, broadcast_buffers=False, find_unused_parameters=isinstance(network, Supernet)
+    )
+
+
 def untrained_state(network: nn.Module, sgd: FlatSGD) -> dict[str, Tensor]:
     """The part of the network's state that is not in the optimiser's flat tensor."""
     storage = sgd.values.untyped_storage().data_ptr()
@@ -213,21 +260,23 @@ def factors(
     seed: int,
     keep_prob: float,
     drop_path_keep_probs: Sequence[float] | None = None,
+    part: slice = slice(None),
 ) -> tuple[Tensor | None, Tensor | None]:
     """Factors for drop path and dropout (see `Network.forward`) of `count` images, drawn from `seed`: 0, or
-    1 / keep probability. `drop_path_keep_probs`: one a layer. None where nothing is dropped."""
+    1 / keep probability. `drop_path_keep_probs`: one a layer. Of all images only those of `part` are returned. None
+    where nothing is dropped."""
     if keep_prob == 1 and drop_path_keep_probs is None:
         return None, None
     device = network.fc.weight.device
     generator = torch.Generator(device).manual_seed(seed)
     layers = len(drop_path_keep_probs or ())
     paths = layers * network.num_nodes * 2
-    noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)
+    noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)[part]
     drop_path, dropout = None, None
     if drop_path_keep_probs is not None:
         pinned = torch.tensor(drop_path_keep_probs, pin_memory=device.type == "cuda")  # so that nothing waits for it
         keep = pinned.to(device, non_blocking=True)[:, None, None]
-        drop_path = torch.floor(noise[:, :paths].view(count, layers, network.num_nodes, 2) + keep) / keep
+        drop_path = torch.floor(noise[:, :paths].view(len(noise), layers, network.num_nodes, 2) + keep) / keep
     if keep_prob < 1:
         dropout = torch.floor(noise[:, paths:] + keep_prob) / keep_prob
     return drop_path, dropout
@@ -269,10 +318,14 @@ class TrainingRun(ABC):
         images: int,
         seed: int,
         events: EventFiles | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.network, self.training, self.images, self.seed = network, training, images, seed
-        self.events = events
+        self.events, self.processes = events, processes
+        if network.aux_head is not None:
+            network.aux_head.requires_grad_(training.train_aux_head)
         self.sgd = FlatSGD(trained_parameters(network, training), training)
+        self.parallel = spread(network, training, images, processes)
         self.steps = schedule.steps_per_epoch(images, training.batch_size)
         self.log = StepLog(self.steps, self.sgd.values.device)
         self.rows: list[dict[str, Any]] = []
@@ -299,12 +352,27 @@ class TrainingRun(ABC):
         self.epoch, self.step, self.seconds = state["position"]
         log.info("%s goes on at epoch %d, step %d", self.name, self.epoch, self.step)
 
+    def batch_of(self, step: int) -> tuple[slice, slice]:
+        """This process's part of the batch of step `step`: as positions in the epoch, and in the batch."""
+        start, batch = step * self.training.batch_size, self.batch_size(step)
+        first, last = self.processes.part(0, batch)
+        return slice(start + first, start + last), slice(first, last)
+
+    def batch_size(self, step: int) -> int:
+        """Images of step `step`, in all processes."""
+        return min(self.training.batch_size, self.images - step * self.training.batch_size)
+
     def descend(self, step: int, outputs: tuple[Tensor, Tensor | None], labels: Tensor) -> None:
-        """Gradient step number `step` of the epoch, recorded on the device."""
+        """Gradient step number `step` of the epoch, recorded on the device. `outputs` and `labels`: of this process's
+        part of the batch."""
+        share = len(labels) / self.batch_size(step)
         cross_entropy, loss = loss_of(outputs, labels, self.training)
-        loss.backward()
+        # Over the processes, gradients are averaged.
+        (loss * (share * self.processes.count)).backward()
         norm = self.sgd.step(schedule.learning_rate(self.training, self.epoch, step))
-        self.log.record(step, cross_entropy, norm, hits(outputs[0], labels))
+        sums = torch.stack([cross_entropy.detach().double() * share, hits(outputs[0], labels).double()])
+        cross_entropy, correct = self.processes.sum(sums)
+        self.log.record(step, cross_entropy, norm, correct)
 
     def drop_path_keep_probs(self, step: int) -> list[float]:
         """Keep probability of each layer at step `step` of this epoch."""
@@ -351,8 +419,7 @@ class TrainingRun(ABC):
 
     def epoch_means(self) -> tuple[float, float]:
         """Cross-entropy and accuracy over the epoch's training images."""
-        batch = self.training.batch_size
-        return self.log.totals([min(batch, self.images - k * batch) for k in range(self.steps)])
+        return self.log.totals([self.batch_size(step) for step in range(self.steps)])
 
     def finish_epoch(self, row: dict[str, Any], score: str) -> None:
         """Add the epoch's row, report it with the column `score`, and move on to the next epoch."""
@@ -373,12 +440,17 @@ class TrainingRun(ABC):
 
 
 def loss_of(outputs: tuple[Tensor, Tensor | None], labels: Tensor, training: Training) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the main classifier, and the loss to minimise (without its L2 term)."""
+    """Cross-entropy of the main classifier, and the loss to minimise (without its L2 term); 0 without images."""
     logits, aux_logits = outputs
-    cross_entropy = F.cross_entropy(logits, labels)
+    cross_entropy = mean_cross_entropy(logits, labels)
     if aux_logits is None:
         return cross_entropy, cross_entropy
-    return cross_entropy, cross_entropy + training.aux_weight * F.cross_entropy(aux_logits, labels)
+    return cross_entropy, cross_entropy + training.aux_weight * mean_cross_entropy(aux_logits, labels)
+
+
+def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the images; 0 without images."""
+    return F.cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
 
 
 def hits(logits: Tensor, labels: Tensor) -> Tensor:
@@ -388,19 +460,22 @@ def hits(logits: Tensor, labels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def evaluate_network(
-    network: Network, split: Split, batch_size: int, after_batch: Callable[[], None]
+    network: Network, split: Split, batch_size: int, after_batch: Callable[[], None], processes: Processes = ALONE
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over a split, with moving statistics."""
+    """Mean cross-entropy and accuracy over a split, with moving statistics; each process has its part of the
+    batches."""
     network.eval()
-    loss, correct = torch.zeros((), dtype=torch.float64, device=split.labels.device), 0
-    for rows in equal_batches(len(split), batch_size):
-        images, labels = plain_batch(split, rows)
-        logits = network(images)
-        loss += F.cross_entropy(logits, labels, reduction="sum")
-        correct = correct + hits(logits, labels)
+    batches = equal_batches(len(split), batch_size)
+    sums = torch.zeros(len(batches), 2, dtype=torch.float64, device=split.labels.device)
+    for k in processes.deal(len(batches)):
+        if k is not None:
+            images, labels = plain_batch(split, batches[k])
+            logits = network(images)
+            sums[k] = torch.stack([F.cross_entropy(logits, labels, reduction="sum"), hits(logits, labels)])
         after_batch()
     network.train()
-    return float(loss) / len(split), int(correct) / len(split)
+    loss, correct = (processes.sum(sums).sum(0) / len(split)).tolist()
+    return loss, correct
 
 
 @torch.inference_mode()

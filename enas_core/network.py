@@ -191,6 +191,8 @@ class Network(nn.Module):
             weight = weight / (1 - BN_DECAY ** self.num_updates.to(self.fc.weight.dtype))
         moving = [t for bn in self._norms for t in (bn.running_mean, bn.running_var)]
         batch = [t for bn in self._norms for t in (bn.batch_mean, bn.batch_var)]
+        if not self._norms[0].synced:
+            batch = self._norms[0].processes.mean(batch)
         change = torch._foreach_sub(batch, moving)
         torch._foreach_mul_(change, weight)
         torch._foreach_add_(moving, change)

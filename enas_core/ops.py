@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core.arc import OPS
+from enas_core.parallel import ALONE, Processes
 
 BN_EPSILON = 1e-5
 BN_DECAY = 0.9
@@ -64,7 +65,11 @@ class BatchNorm(nn.Module):
     """Batch norm over batch statistics; with `tracking`, over moving statistics in evaluation mode.
 
     In training each call leaves its batch's statistics (unbiased variance) in `batch_mean` and
-    `batch_var`; the network that owns the layer moves the averages, all layers at once."""
+    `batch_var`; the network that owns the layer moves the averages, all layers at once. Where gradients are
+    computed and `synced` is set, the batch is that of all `processes` together."""
+
+    processes: Processes = ALONE
+    synced = True
 
     def __init__(self, channels: int, tracking: bool) -> None:
         super().__init__()
@@ -78,11 +83,52 @@ class BatchNorm(nn.Module):
             self.register_buffer("batch_var", torch.ones(channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.tracking and not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, BN_EPSILON)
+        if self.processes.count > 1 and self.synced and torch.is_grad_enabled():
+            y, mean, var = SyncedBatchNorm.apply(x, self.weight, self.bias, self.processes)
+            if self.tracking:
+                self.batch_mean.copy_(mean)
+                self.batch_var.copy_(var)
+            return y
         if not self.tracking:
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, BN_EPSILON)
-        if not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, BN_EPSILON)
         return F.batch_norm(x, self.batch_mean, self.batch_var, self.weight, self.bias, True, 1.0, BN_EPSILON)
+
+
+class SyncedBatchNorm(torch.autograd.Function):
+    """Batch norm with the statistics of the parts of a batch that several processes have, on any device (torch's
+    refuses CPUs). A part may be empty. Also returns the batch's mean and unbiased variance. The gradients of scale
+    and offset are those of this process's part."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, processes: Processes
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        channels = len(weight)
+        parts = weight.new_zeros(processes.count, 2 * channels + 1)
+        if len(x):
+            var, mean = torch.var_mean(x.to(weight.dtype), (0, 2, 3), correction=0)
+            parts[processes.rank] = torch.cat([mean, var, mean.new_full((1,), x.numel() // channels)])
+        means, variances, counts = processes.sum(parts).split([channels, channels, 1], 1)
+        total = counts.sum()
+        mean = (counts * means).sum(0) / total
+        var = (counts * (variances + (means - mean).square())).sum(0) / total
+        ctx.processes, ctx.deviation = processes, torch.sqrt(var + BN_EPSILON)
+        ctx.save_for_backward(x, weight, mean, total)
+        y = F.batch_norm(x, mean, var, weight, bias, False, 0.0, BN_EPSILON)
+        return y, mean, var * total / (total - 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, total = ctx.saved_tensors
+        shape = (1, -1, 1, 1)
+        normed = (x.to(weight.dtype) - mean.view(shape)) / ctx.deviation.view(shape)
+        sums = torch.stack([grad.sum((0, 2, 3), dtype=weight.dtype), (grad * normed).sum((0, 2, 3))])
+        grad_bias, grad_weight = sums.clone()
+        of_offset, of_scale = (ctx.processes.sum(sums) / total).view(2, *shape)
+        grad_x = (grad - of_offset - normed * of_scale) * (weight / ctx.deviation).view(shape)
+        return grad_x.to(x.dtype), grad_weight, grad_bias, None
 
 
 class Concatenation(torch.autograd.Function):

@@ -26,10 +26,11 @@ from enas_core.engine import (
     describe_device,
     factors,
     load_for,
-    pick_device,
+    placed,
 )
 from enas_core.events import EventFiles
 from enas_core.ops import initialise
+from enas_core.parallel import ALONE, Processes
 from enas_core.supernet import save
 from enas_core.tables import provenance, write_table
 
@@ -44,6 +45,7 @@ class SearchRun(TrainingRun):
         seed: int,
         device: torch.device,
         events: EventFiles | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.settings, self.search, self.data, self.name = settings, settings.search, data, f"search seed {seed}"
         held_out = len(data.train) - self.search.valid_images
@@ -52,8 +54,8 @@ class SearchRun(TrainingRun):
         generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "weights"))
         self.supernet = build_supernet(settings, data)
         initialise(self.supernet, self.search.init_fan_in, generator)
-        accelerate(self.supernet.to(device), settings, device)
-        super().__init__(self.supernet, self.search, held_out, seed, events)
+        accelerate(self.supernet.to(device), settings, device, processes)
+        super().__init__(self.supernet, self.search, held_out, seed, events, processes)
         self.reinforce = Reinforce(Controller(self.search.controller, settings.num_nodes, generator))
         self.updates: list[UpdateResult] = []
         self.child_seconds = 0.0
@@ -102,20 +104,22 @@ class SearchRun(TrainingRun):
         """One pass over the training images, with a freshly sampled arc for each batch."""
         if self.step > self.steps:
             return
-        augmentation, batch, search = self.settings.augmentation, self.search.batch_size, self.search
+        augmentation, search = self.settings.augmentation, self.search
         plan = plan_epoch(self.train_split, augmentation, self.seed, self.epoch)
         arcs = self.arcs(self.steps, "child arcs")
         steps = range(self.step, self.steps)
         for step in cli.progress(steps, f"{self.name} epoch {self.epoch} children", self.steps, self.step):
-            images, labels = training_batch(self.train_split, plan, augmentation, step * batch, (step + 1) * batch)
+            positions, part = self.batch_of(step)
+            images, labels = training_batch(self.train_split, plan, augmentation, positions.start, positions.stop)
             drop_path, dropout = factors(
                 self.network,
-                len(labels),
+                self.batch_size(step),
                 self._draw("child noise", step),
                 search.keep_prob,
                 self.drop_path_keep_probs(step) if search.apply_drop_path and search.drop_path_keep_prob < 1 else None,
+                part,
             )
-            self.descend(step, self.supernet(images, arcs[step], drop_path, dropout), labels)
+            self.descend(step, self.parallel(images, arcs[step], drop_path, dropout), labels)
             self.advance(saver)
         self.check()
         self.child_seconds = self.seconds
@@ -128,11 +132,12 @@ class SearchRun(TrainingRun):
         description = f"{self.name} epoch {self.epoch} controller"
         for update in cli.progress(updates, description, controller.updates_per_epoch, done):
             arcs = self.arcs(controller.arcs_per_update, "reward arcs", update)
-            accuracies = [
-                self._accuracy(arc, *plain_batch(self.valid_split, rows[update, k]), "reward noise", update, k)
-                for k, arc in enumerate(arcs)
-            ]
-            self.updates.append(self.reinforce.update(arcs, torch.stack(accuracies).tolist()))
+            accuracies = rows.new_zeros(len(arcs), dtype=torch.float32)
+            for k in self.processes.deal(len(arcs)):
+                if k is not None:
+                    images, labels = plain_batch(self.valid_split, rows[update, k])
+                    accuracies[k] = self._accuracy(arcs[k], images, labels, "reward noise", update, k)
+            self.updates.append(self.reinforce.update(arcs, self.processes.sum(accuracies).tolist()))
             self._check_update(update, arcs)
             self.advance(saver)
 
@@ -163,11 +168,13 @@ class SearchRun(TrainingRun):
     def mean_accuracy(self, split: Split, part: str, saver: Saver) -> float:
         """Mean accuracy over the batches of a split, a freshly sampled arc for each."""
         batches = equal_batches(len(split), self.search.batch_size)
-        accuracies = []
-        for k, arc in enumerate(self.arcs(len(batches), f"{part} arcs")):
-            accuracies.append(self._accuracy(arc, *plain_batch(split, batches[k]), f"{part} noise", k))
+        arcs = self.arcs(len(batches), f"{part} arcs")
+        accuracies = torch.zeros(len(batches), device=split.labels.device)
+        for k in self.processes.deal(len(batches)):
+            if k is not None:
+                accuracies[k] = self._accuracy(arcs[k], *plain_batch(split, batches[k]), f"{part} noise", k)
             saver.step()  # what is saved here starts with this evaluation
-        return float(torch.stack(accuracies).double().mean())
+        return float(self.processes.sum(accuracies).double().mean())
 
     def evaluate_epoch(self, saver: Saver) -> None:
         """Validate and test sampled children, and write the epoch's row."""
@@ -199,20 +206,27 @@ class SearchRun(TrainingRun):
 def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     settings = load_stage_settings(options.config, SearchSettings)
-    device = pick_device(options.device, settings.cpu_threads)
+    with placed("search", options, settings.cpu_threads) as (device, processes):
+        run_search(options, settings, device, processes)
+
+
+def run_search(
+    options: argparse.Namespace, settings: SearchSettings, device: torch.device, processes: Processes
+) -> None:
+    """The search, from what is left of it to its files."""
     data = load_for(settings, settings.search, options.data, device)
     identity = run_fingerprint("search", to_json(settings), data.fingerprint, str(options.seed))
-    made_by = provenance(describe_device(device), fingerprint(settings)) | {"run": identity}
+    made_by = provenance(describe_device(device, processes), fingerprint(settings)) | {"run": identity}
     table, weights = options.out_dir / "epochs.parquet", options.out_dir / "supernet.pt"
 
     def emit(run: SearchRun) -> None:
         save(weights, run.supernet, run.reinforce.controller.state_dict())
         write_table(table, "search_epochs", run.rows, made_by)
 
-    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard else None
+    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard and processes.first else None
     resume(
-        lambda: SearchRun(settings, data, options.seed, device, events),
-        StateDirectory(options.state_dir, identity),
+        lambda: SearchRun(settings, data, options.seed, device, events, processes),
+        StateDirectory(options.state_dir, identity, processes),
         options.save_every,
         weights,
         table,
@@ -230,6 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_state()
     parser.add_tensorboard()
     parser.add_device()
+    parser.add_gpus(most=cli.MOST_GPUS)
     return cli.run_stage(parser, stage, arguments)
 
 

@@ -17,7 +17,7 @@ from enas_core.cli import log
 from enas_core.config import SelectArcSettings, fingerprint, load_stage_settings
 from enas_core.controller import Controller
 from enas_core.data import Split, equal_batches, plain_batch
-from enas_core.engine import accelerate, build_supernet, child_accuracy, describe_device, load_for, pick_device
+from enas_core.engine import accelerate, build_supernet, child_accuracy, describe_device, load_for, placed
 from enas_core.network import count_macs
 from enas_core.supernet import Supernet, load_into
 from enas_core.tables import provenance, read_table, write_table, write_text
@@ -74,7 +74,14 @@ def stage(options: argparse.Namespace) -> None:
     settings = load_stage_settings(options.config, SelectArcSettings)
     given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
     given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
-    device = pick_device(options.device, settings.cpu_threads)
+    with placed("select_arc", options, settings.cpu_threads) as (device, _):
+        score(options, settings, given, device)
+
+
+def score(
+    options: argparse.Namespace, settings: SelectArcSettings, given: list[tuple[str, Arc]], device: torch.device
+) -> None:
+    """Score `given` arcs (source and arc), and the policy's own unless they are scored already; write the table."""
     data = load_for(settings, settings.search, options.data, device)
     valid = data.train.part(len(data.train) - settings.search.valid_images, len(data.train))
 
@@ -129,6 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out-dir", type=Path, required=True, help="where to write candidates.parquet")
     parser.add_argument("--arc-out", type=Path, help="file for the selected arc")
     parser.add_device()
+    parser.add_gpus()
     return cli.run_stage(parser, stage, arguments)
 
 

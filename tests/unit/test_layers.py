@@ -14,6 +14,7 @@ LAYERS = (
     ("arc",),  # config checks the arcs of config.yaml with it
     ("config",),
     ("schedule", "tables", "stats", "cli"),
+    ("parallel",),
     ("ops", "data", "checkpoint", "draw", "events"),
     ("supernet", "network", "controller"),
     ("engine",),
@@ -25,7 +26,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 WITHIN_A_LAYER = {("supernet", "network")}
 """Imports that do not point downwards: what the two networks have in common is in `network`."""
 
-WITH_TORCH = {"ops", "data", "checkpoint", "supernet", "network", "controller", "engine"} | {
+WITH_TORCH = {"parallel", "ops", "data", "checkpoint", "supernet", "network", "controller", "engine"} | {
     "search",
     "select_arc",
     "augment",
