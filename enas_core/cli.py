@@ -127,7 +127,7 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
     except Exception as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
             return _fail(f"the memory does not suffice: {' '.join(str(error).split())[:200]}", code=1)
-        log.exception("unexpected error")
+        log.critical("unexpected error", exc_info=True)
         return 1
     finally:
         for handler in list(log.handlers):
@@ -139,7 +139,8 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
 def _fail(message: str, code: int = 2) -> int:
     if not log.handlers:  # the log file itself could not be opened
         print(f"error: {message}", file=sys.stderr)
-    log.error("error: %s", message)
+    # Of the processes of one training each says what went wrong with itself; a mistake is said once.
+    log.log(logging.ERROR if code == 2 else logging.CRITICAL, "error: %s", message)
     return code
 
 

@@ -1,0 +1,73 @@
+"""Trainings in double precision, by torchrun or alone: `train.py INPUTS OUT [--stop-after EPOCHS] [--per-process]`.
+
+Goes on from the states in OUT/state. Each process writes rows and weights to OUT/{stage}-{rank}.pt."""
+
+import argparse
+import contextlib
+import math
+from pathlib import Path
+
+import torch
+
+from enas_core.arc import read_arc
+from enas_core.augment import AugmentRun
+from enas_core.checkpoint import Saver, StateDirectory
+from enas_core.config import AugmentSettings, SearchSettings, load_stage_settings
+from enas_core.data import load
+from enas_core.parallel import join
+from enas_core.search import SearchRun
+
+CPU = torch.device("cpu")
+
+
+def runs(inputs, processes, per_process):
+    """The two trainings."""
+    data = load(inputs / "data", CPU)
+    search = load_stage_settings(inputs / "config/search.json", SearchSettings)
+    augment = load_stage_settings(inputs / "config/augment.json", AugmentSettings)
+    if per_process:
+        search = search.model_copy(update={"search": search.search.model_copy(update={"sync_batch_norm": False})})
+        augment = augment.model_copy(update={"augment": augment.augment.model_copy(update={"sync_batch_norm": False})})
+    arc = read_arc(inputs / "arc.txt", augment.num_nodes)
+    yield "search", SearchRun(search, data, 1, CPU, processes=processes)
+    yield "augment", AugmentRun(augment, data, arc, "a", 1, CPU, processes=processes)
+
+
+class EnoughError(Exception):
+    """Enough epochs for this time."""
+
+
+class StoppingSaver(Saver):
+    """Stops at the save behind so many epochs."""
+
+    def save(self):
+        super().save()
+        if self.run.epoch == self.stop_after:
+            raise EnoughError
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("inputs", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--stop-after", type=int)
+    parser.add_argument("--per-process", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    with join(CPU) as processes:
+        for name, run in runs(options.inputs, processes, options.per_process):
+            with StateDirectory(options.out / "state" / name, "same", processes) as states:
+                found = states.load()
+                with StoppingSaver(states, math.inf, run.state_dict) as saver:
+                    saver.run, saver.stop_after = run, options.stop_after
+                    if found is not None:
+                        run.load_state_dict(found[0])
+                    with contextlib.suppress(EnoughError):
+                        run.train(saver)
+            result = {"rows": run.rows, "state": run.network.state_dict()}
+            torch.save(result, options.out / f"{name}-{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    main()
