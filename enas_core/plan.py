@@ -225,7 +225,8 @@ def makespan(seconds: Sequence[float], needs: Sequence[Collection[int]], devices
 ARCS = 3
 """Random arcs whose training is measured."""
 WARM_UP = 1
-LAPS, AUGMENT_LAPS = 5, 2
+LAPS, AUGMENT_LAPS = 4, 1
+"""Laps that count, of the supernet with its different arcs, and of each network of one arc."""
 BLOCK = {"cpu": 1, "cuda": 10}
 """Steps a lap: to wait for a GPU after every step would slow it down."""
 
@@ -299,7 +300,7 @@ def measure_search(settings: SearchSettings, source: Source, device: torch.devic
     for _ in range(WARM_UP + LAPS):
         run.reinforce.update(arcs, [0.5] * len(arcs))
         updates.step()
-    return _cost(device, began, steps, forwards.seconds(), updates.seconds())
+    return _cost(device, began, [steps, forwards], updates)
 
 
 def measure_select_arc(settings: SelectArcSettings, source: Source, device: torch.device, began: float) -> Cost:
@@ -329,7 +330,8 @@ def measure_select_arc(settings: SelectArcSettings, source: Source, device: torc
     for arc in arcs[: WARM_UP + LAPS]:
         count_macs(shape_only, data.in_channels, data.image_size, arc)
         sizes.step()
-    return _cost(device, began, scores, scores.seconds() / batches, sizes.seconds())
+    cost = _cost(device, began, [scores], sizes)
+    return cost._replace(step=0.0, forward=cost.step / batches)
 
 
 def measure_augment(settings: AugmentSettings, source: Source, device: torch.device, began: float, arc: Arc) -> Cost:
@@ -346,13 +348,16 @@ def measure_augment(settings: AugmentSettings, source: Source, device: torch.dev
     run.train_epoch(steps)
     forwards = Clock(device.type)
     evaluate_network(run.network, data.test.part(0, images), batch, forwards.step)
-    return _cost(device, began, steps, forwards.seconds())
+    return _cost(device, began, [steps, forwards])
 
 
-def _cost(device: torch.device, began: float, steps: Clock, forward: float, once: float = 0.0) -> Cost:
+def _cost(device: torch.device, began: float, clocks: Sequence[Clock], once: Clock | None = None) -> Cost:
+    """`clocks`: of steps, and of evaluations where they are another thing; each has a start of its own."""
     from enas_core.engine import describe_device
 
-    return Cost(steps.start(began), steps.seconds(), forward, once, peak_memory(device), describe_device(device))
+    start = sum(clock.start(began if clock is clocks[0] else clock.marks[0]) for clock in clocks)
+    seconds = clocks[0].seconds(), clocks[-1].seconds(), once.seconds() if once else 0.0
+    return Cost(start, *seconds, peak_memory(device), describe_device(device))
 
 
 def peak_memory(device: torch.device) -> int:
@@ -452,7 +457,7 @@ def describe_jobs(jobs: Sequence[Job], seconds: Sequence[float], costs: dict[tup
 
 
 def hours(seconds: float) -> str:
-    """Three digits at least."""
+    """With three significant digits, and all digits of large numbers."""
     return f"{seconds / 3600:.3g}" if seconds < 3.6e6 else f"{seconds / 3600:.0f}"
 
 
@@ -510,10 +515,10 @@ def run(options: argparse.Namespace, more: Sequence[str]) -> None:
 
 def counts(text: str) -> list[int]:
     """`1,2,4`."""
-    numbers = [int(part) for part in text.split(",")]
-    if min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"{min(numbers)} is not a number of GPUs")
-    return numbers
+    parts = text.split(",")
+    if not all(re.fullmatch(r"[1-9]\d{0,5}", part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r}: allowed are numbers from 1 with commas between them")
+    return [int(part) for part in parts]
 
 
 def main(arguments: list[str] | None = None) -> int:
