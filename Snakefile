@@ -27,6 +27,14 @@ localrules:
     random_arc,
     named_arc,
     final,
+    compare,
+    plot_search,
+    plot_candidates,
+    plot_augment,
+    plot_found_vs_random,
+    plot_shared_vs_test,
+    draw_cell,
+    write_tables,
     report_files,
 
 

@@ -1,0 +1,209 @@
+"""Real Snakemake runs through the cluster profiles on a real Slurm: make test-cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from slurm import HOST, Slurm
+
+from enas_core.tables import TIMING_COLUMNS
+
+ROOT = Path(__file__).parents[2]
+TIME_LIMIT = 300  # seconds for anything that is waited for
+NO_RESULT = [*TIMING_COLUMNS, "search_seconds", "search_hours", "train_hours", "device"]
+COMPARISON = "results/tiny/comparison.parquet"
+SEARCH = "results/long/search/s1/supernet.pt"
+GPUS = {"0", "1"}
+# What a word with a space, an option and an empty text become on the node is seen in the job's log.
+STRINGS = ["data_path=/some where", "tensorboard=true", "save_every=0.5"]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds."""
+    end = time.monotonic() + TIME_LIMIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+class Workspace:
+    """A working folder with tests/configs/tiny.yaml and `long`, whose search is long enough to be interrupted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.config, self.output = folder, folder / "config.yaml", folder / "output"
+        content = yaml.safe_load((ROOT / "tests/configs/tiny.yaml").read_text())
+        content["experiments"]["long"] = {"extends": "tiny", "search": {"num_epochs": 60}}
+        self.config.write_text(yaml.safe_dump(content))
+
+    @property
+    def search_log(self) -> str:
+        return (self.folder / "results/long/logs/search-s1.log").read_text()
+
+    def start(self, environment: dict[str, str], *arguments: str, target: str) -> subprocess.Popen[bytes]:
+        """Snakemake, which prints to the file `output`."""
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-d", str(self.folder)]
+        command += ["--configfile", str(self.config), *arguments, "--", target]
+        environment = environment | {"OMP_WAIT_POLICY": "PASSIVE"}
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                command, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
+
+    def is_training(self) -> bool:
+        """Whether the search has saved its state."""
+        return (self.folder / "results/long/_state/search/s1/previous.state").exists()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All result tables without what may differ between two runs."""
+        results = self.folder / "results"
+        return {
+            str(path.relative_to(results)): pd.read_parquet(path).drop(columns=NO_RESULT, errors="ignore")
+            for path in results.rglob("*.parquet")
+        }
+
+
+def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> None:
+    """Tables are equal to the bit."""
+    assert set(found) == set(expected)
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(found[name], table, check_exact=True, obj=name)
+
+
+class Cluster:
+    """Runs of Snakemake that submit to Slurm."""
+
+    def __init__(self, slurm: Slurm) -> None:
+        self.slurm = slurm
+        self.runs: list[subprocess.Popen[bytes]] = []
+
+    def start(self, workspace: Workspace, *arguments: str, target: str = SEARCH) -> subprocess.Popen[bytes]:
+        """Snakemake with the Slurm profile; the first look at the jobs comes early."""
+        profile = ["--profile", str(ROOT / "workflow/profiles/slurm"), "--slurm-init-seconds-before-status-checks", "5"]
+        return self.start_with(workspace, *profile, *arguments, target=target)
+
+    def start_with(self, workspace: Workspace, *arguments: str, target: str) -> subprocess.Popen[bytes]:
+        """Snakemake, with a profile among the arguments."""
+        process = workspace.start(self.slurm.environment, *arguments, target=target)
+        self.runs.append(process)
+        return process
+
+    def finish(self, workspace: Workspace, process: subprocess.Popen[bytes]) -> None:
+        """Let Snakemake end well."""
+        assert process.wait(TIME_LIMIT) == 0, workspace.output.read_text()
+
+    def start_and_train(self, workspace: Workspace, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+        """Snakemake, when its one job trains, and the job's id."""
+        process = self.start(workspace, *arguments)
+        wait_for(lambda: process.poll() is not None or workspace.is_training())
+        assert process.poll() is None, workspace.output.read_text()
+        (job,) = self.slurm.run("squeue", "--noheader", "--states=RUNNING", "--format=%A").split()
+        return process, job
+
+    def facts(self, job: str) -> dict[str, str]:
+        """What Slurm says about a job."""
+        return dict(re.findall(r"(\S+?)=(\S+)", self.slurm.run("scontrol", "show", "job", job)))
+
+    def state(self, job: str) -> str:
+        return self.facts(job)["JobState"]
+
+    def close(self) -> None:
+        """End what a failed test has left."""
+        for process in self.runs:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.slurm.run("scontrol", "update", f"nodename={HOST}", "state=resume", check=False)
+        self.slurm.cancel_all()
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    """Started once."""
+    with Slurm() as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def cluster(slurm: Slurm) -> Iterator[Cluster]:
+    """Slurm without jobs, before and after."""
+    cluster = Cluster(slurm)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The comparison of `tiny` and the search of `long` without a cluster; not to be changed."""
+    workspace = Workspace(tmp_path_factory.mktemp("local"))
+    for target in (COMPARISON, SEARCH):
+        process = workspace.start(dict(os.environ), "--cores", "2", target=target)
+        assert process.wait(TIME_LIMIT) == 0, workspace.output.read_text()
+    return workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty one."""
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def unsearched(local: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of `local` as it was before the search of `long`."""
+    subprocess.run(["cp", "-a", f"{local.folder}/.", str(tmp_path)], check=True)
+    for folder in ("results/long/search", "results/long/_state"):
+        shutil.rmtree(tmp_path / folder)
+    return Workspace(tmp_path)
+
+
+def gpus_in_use(folder: Path) -> dict[str, str]:
+    """CUDA_VISIBLE_DEVICES of each stage that runs in a folder and was given any, by the stage's command."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = process.joinpath("cmdline").read_text().split("\0")
+            if not command[2:3] or not re.fullmatch("enas_core.(search|select_arc|augment)", command[2]):
+                continue
+            variables = process.joinpath("environ").read_text().split("\0")
+            if process.joinpath("cwd").samefile(folder):
+                (found[" ".join(command)],) = (v for v in variables if v.startswith("CUDA_VISIBLE_DEVICES="))
+        except (OSError, UnicodeDecodeError):  # it has ended, or is nothing of ours
+            continue
+    return {command: variable.partition("=")[2] for command, variable in found.items()}
+
+
+def test_same_tables_and_each_job_its_gpu(cluster: Cluster, local: Workspace, workspace: Workspace) -> None:
+    arguments = ["--config", *STRINGS, "--set-resources", "augment:device=cpu", "--slurm-keep-successful-logs"]
+    process = cluster.start(workspace, *arguments, target=COMPARISON)
+    samples = []
+    while process.poll() is None:
+        samples.append(gpus_in_use(workspace.folder))
+        assert len(samples) < 10 * TIME_LIMIT
+        time.sleep(0.1)
+    cluster.finish(workspace, process)
+
+    expected = {name: table for name, table in local.tables().items() if name.startswith("tiny/")}
+    assert_same(workspace.tables(), expected)
+
+    assert {gpu for sample in samples for gpu in sample.values()} == GPUS
+    assert max(len(sample) for sample in samples) == 2
+    assert all(len(set(sample.values())) == len(sample) for sample in samples)
+    assert len({stage for sample in samples for stage in sample}) == 7
+
+    logs = workspace.folder / ".snakemake/slurm_logs"
+    (prepare,) = (path.read_text() for path in logs.glob("rule_prepare_data/**/*.log"))
+    assert "--data-path '/some where' --download-dir" in prepare
+    for path in logs.glob("rule_augment/**/*.log"):
+        assert "--save-every 0.5 --tensorboard --device cpu" in path.read_text()
+    submitted = {path.relative_to(logs).parts[0].removeprefix("rule_") for path in logs.rglob("*.log")}
+    assert submitted == {"prepare_data", "search", "select_arc", "score_arcs", "augment"}
