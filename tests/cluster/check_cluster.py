@@ -23,6 +23,7 @@ TIME_LIMIT = 300  # seconds for anything that is waited for
 NO_RESULT = [*TIMING_COLUMNS, "search_seconds", "search_hours", "train_hours", "device"]
 COMPARISON = "results/tiny/comparison.parquet"
 SEARCH = "results/long/search/s1/supernet.pt"
+GOES_ON = re.compile(r"goes on at epoch \d")
 GPUS = {"0", "1"}
 # What a word with a space, an option and an empty text become on the node is seen in the job's log.
 STRINGS = ["data_path=/some where", "tensorboard=true", "save_every=0.5"]
@@ -40,7 +41,7 @@ class Workspace:
     """A working folder with tests/configs/tiny.yaml and `long`, whose search is long enough to be interrupted."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.config, self.output = folder, folder / "config.yaml", folder / "output"
+        self.folder, self.config, self.output = folder, folder / "tests.yaml", folder / "output"
         content = yaml.safe_load((ROOT / "tests/configs/tiny.yaml").read_text())
         content["experiments"]["long"] = {"extends": "tiny", "search": {"num_epochs": 60}}
         self.config.write_text(yaml.safe_dump(content))
@@ -109,6 +110,10 @@ class Cluster:
         (job,) = self.slurm.run("squeue", "--noheader", "--states=RUNNING", "--format=%A").split()
         return process, job
 
+    def jobs(self) -> set[str]:
+        """Ids of all jobs so far."""
+        return set(self.slurm.run("squeue", "--noheader", "--states=all", "--format=%A").split())
+
     def facts(self, job: str) -> dict[str, str]:
         """What Slurm says about a job."""
         return dict(re.findall(r"(\S+?)=(\S+)", self.slurm.run("scontrol", "show", "job", job)))
@@ -166,30 +171,31 @@ def unsearched(local: Workspace, tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-def gpus_in_use(folder: Path) -> dict[str, str]:
-    """CUDA_VISIBLE_DEVICES of each stage that runs in a folder and was given any, by the stage's command."""
+def gpus_in_use(folder: Path) -> dict[str, str | None]:
+    """CUDA_VISIBLE_DEVICES of each GPU stage that runs in a folder, by the stage's command."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = process.joinpath("cmdline").read_text().split("\0")
-            if not command[2:3] or not re.fullmatch("enas_core.(search|select_arc|augment)", command[2]):
-                continue
-            variables = process.joinpath("environ").read_text().split("\0")
-            if process.joinpath("cwd").samefile(folder):
-                (found[" ".join(command)],) = (v for v in variables if v.startswith("CUDA_VISIBLE_DEVICES="))
-        except (OSError, UnicodeDecodeError):  # it has ended, or is nothing of ours
+            if re.fullmatch(r"enas_core\.(search|select_arc|augment)", command[2]):
+                variables = dict(v.partition("=")[::2] for v in process.joinpath("environ").read_text().split("\0"))
+                if process.joinpath("cwd").samefile(folder):
+                    found[" ".join(command)] = variables.get("CUDA_VISIBLE_DEVICES")
+        except (IndexError, OSError, UnicodeDecodeError):  # nothing of ours, or it has ended
             continue
-    return {command: variable.partition("=")[2] for command, variable in found.items()}
+    return found
 
 
 def test_same_tables_and_each_job_its_gpu(cluster: Cluster, local: Workspace, workspace: Workspace) -> None:
     arguments = ["--config", *STRINGS, "--set-resources", "augment:device=cpu", "--slurm-keep-successful-logs"]
     process = cluster.start(workspace, *arguments, target=COMPARISON)
     samples = []
-    while process.poll() is None:
+
+    def has_ended() -> bool:
         samples.append(gpus_in_use(workspace.folder))
-        assert len(samples) < 10 * TIME_LIMIT
-        time.sleep(0.1)
+        return process.poll() is not None
+
+    wait_for(has_ended)
     cluster.finish(workspace, process)
 
     expected = {name: table for name, table in local.tables().items() if name.startswith("tiny/")}
@@ -207,3 +213,62 @@ def test_same_tables_and_each_job_its_gpu(cluster: Cluster, local: Workspace, wo
         assert "--save-every 0.5 --tensorboard --device cpu" in path.read_text()
     submitted = {path.relative_to(logs).parts[0].removeprefix("rule_") for path in logs.rglob("*.log")}
     assert submitted == {"prepare_data", "search", "select_arc", "score_arcs", "augment"}
+
+
+def test_preempted_search_is_requeued_and_resumes(cluster: Cluster, local: Workspace, unsearched: Workspace) -> None:
+    process, job = cluster.start_and_train(unsearched, "--retries", "0")
+    urgent = ["--partition=urgent", "--gpus=2", "--output=/dev/null", "--wrap=sleep infinity"]
+    urgent_job = cluster.slurm.run("sbatch", "--parsable", *urgent)
+    wait_for(lambda: cluster.state(urgent_job) == "RUNNING")
+    wait_for(lambda: cluster.state(job) == "PENDING")
+    assert process.poll() is None
+    cluster.slurm.run("scancel", urgent_job)
+    cluster.finish(unsearched, process)
+    assert cluster.facts(job)["Restarts"] == "1"
+    assert GOES_ON.search(unsearched.search_log)
+    assert_same(unsearched.tables(), local.tables())
+
+
+def test_cancelled_job_is_reported_and_a_rerun_resumes(
+    cluster: Cluster, local: Workspace, unsearched: Workspace
+) -> None:
+    process, job = cluster.start_and_train(unsearched, "--retries", "0")
+    cluster.slurm.run("scancel", job)
+    assert process.wait(TIME_LIMIT) == 1
+    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in unsearched.output.read_text()
+    assert not (unsearched.folder / SEARCH).exists()
+    cluster.finish(unsearched, cluster.start(unsearched, "--retries", "0"))
+    assert GOES_ON.search(unsearched.search_log)
+    assert_same(unsearched.tables(), local.tables())
+
+
+def test_job_beyond_its_memory_gets_more(cluster: Cluster, local: Workspace, unsearched: Workspace) -> None:
+    before = cluster.jobs()
+    process = cluster.start(unsearched, "--set-resources", "search:mem_mb=300 if attempt == 1 else 4000")
+    cluster.finish(unsearched, process)
+    failed, succeeded = sorted(cluster.jobs() - before, key=int)
+    assert [cluster.facts(job)["MinMemoryNode"] for job in (failed, succeeded)] == ["300M", "4000M"]
+    assert [cluster.state(job) for job in (failed, succeeded)] == ["FAILED", "COMPLETED"]
+    (log,) = unsearched.folder.glob(f".snakemake/slurm_logs/**/{failed}.log")
+    assert str(log) in unsearched.output.read_text()
+    assert "exceeded memory limit" in log.read_text()
+    assert_same(unsearched.tables(), local.tables())
+
+
+def test_node_goes_down_and_comes_back(cluster: Cluster, local: Workspace, unsearched: Workspace) -> None:
+    process, job = cluster.start_and_train(unsearched, "--retries", "0")
+    cluster.slurm.run("scontrol", "update", f"nodename={HOST}", "state=down", "reason=test")
+    wait_for(lambda: cluster.state(job) == "PENDING")
+    assert process.poll() is None
+    cluster.slurm.run("scontrol", "update", f"nodename={HOST}", "state=resume")
+    cluster.finish(unsearched, process)
+    assert cluster.facts(job)["Restarts"] == "1"
+    assert GOES_ON.search(unsearched.search_log)
+    assert_same(unsearched.tables(), local.tables())
+
+
+def test_generic_profile(cluster: Cluster, local: Workspace, workspace: Workspace) -> None:
+    profile = ["--profile", str(ROOT / "workflow/profiles/cluster-generic"), "--seconds-between-status-checks", "1"]
+    cluster.finish(workspace, cluster.start_with(workspace, *profile, "--config", *STRINGS, target=COMPARISON))
+    assert_same(workspace.tables(), {name: t for name, t in local.tables().items() if name.startswith("tiny/")})
+    assert "augment" in cluster.slurm.run("squeue", "--states=all", "--format=%j")
