@@ -1,10 +1,11 @@
 # make demo: the whole workflow on a small embedded dataset.   make test: the tests.
+# make test-cluster: the cluster profiles, on a Slurm that it starts on this machine; needs root.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-browser test-faults lint clean
+.PHONY: demo test test-browser test-cluster test-faults lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -34,6 +35,12 @@ test-browser: .venv/installed
 	sh tests/browser/install.sh
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/pytest tests/browser/check_report.py
+
+# The cluster profiles on a real Slurm of one node; installs Slurm, and needs root.
+test-cluster: .venv/installed
+	sh tests/cluster/install.sh
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[slurm,cluster-generic]'
+	$(BIN)/pytest tests/cluster/check_cluster.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

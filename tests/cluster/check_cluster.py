@@ -56,9 +56,7 @@ class Workspace:
         command += ["--configfile", str(self.config), *arguments, "--", target]
         environment = environment | {"OMP_WAIT_POLICY": "PASSIVE"}
         with self.output.open("wb") as output:
-            return subprocess.Popen(
-                command, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, env=environment
-            )
+            return subprocess.Popen(command, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
     def is_training(self) -> bool:
         """Whether the search has saved its state."""
@@ -272,3 +270,23 @@ def test_generic_profile(cluster: Cluster, local: Workspace, workspace: Workspac
     cluster.finish(workspace, cluster.start_with(workspace, *profile, "--config", *STRINGS, target=COMPARISON))
     assert_same(workspace.tables(), {name: t for name, t in local.tables().items() if name.startswith("tiny/")})
     assert "augment" in cluster.slurm.run("squeue", "--states=all", "--format=%j")
+
+
+def test_generic_status_command(cluster: Cluster, tmp_path: Path) -> None:
+    def submitted(command: str) -> str:
+        return cluster.slurm.run("sbatch", "--parsable", f"--output={tmp_path}/%j", f"--wrap={command}")
+
+    def status(job: str) -> str:
+        return cluster.slurm.run(str(ROOT / "workflow/profiles/cluster-generic/status.sh"), job)
+
+    good, bad, waiting = submitted("true"), submitted("false"), submitted("sleep infinity")
+    wait_for(lambda: (status(good), status(bad)) == ("success", "failed"))
+    wait_for(lambda: cluster.state(waiting) == "RUNNING")
+    assert status(waiting) == "running"
+    cluster.slurm.run("scancel", waiting)
+    wait_for(lambda: status(waiting) == "failed")
+    assert status("4000000") == "failed"
+    away = cluster.slurm.environment | {"SLURM_CONF": "/dev/null", "PATH": os.environ["PATH"]}
+    command = [str(ROOT / "workflow/profiles/cluster-generic/status.sh"), good]
+    unanswered = subprocess.run(command, env=away, capture_output=True, text=True, timeout=TIME_LIMIT)
+    assert unanswered.stdout == "running\n"

@@ -7,6 +7,7 @@ that the tests do not depend on the machine."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -157,7 +158,8 @@ class Slurm:
         end = time.monotonic() + TIME_LIMIT
         while not condition():
             ended = [d.args[0] for d in self.daemons if d.poll() is not None]
-            assert not ended and time.monotonic() < end, self.logs()
+            assert not ended, self.logs()
+            assert time.monotonic() < end, self.logs()
             time.sleep(0.1)
 
     def logs(self) -> str:
@@ -168,7 +170,5 @@ class Slurm:
 if __name__ == "__main__":
     with Slurm() as slurm:
         print(f"export PATH={slurm.folder}/bin:$PATH SLURM_CONF={slurm.folder}/slurm.conf", flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
-        except KeyboardInterrupt:
-            pass
