@@ -97,6 +97,7 @@ class Slurm:
                     daemon.wait(TIME_LIMIT)
                 except subprocess.TimeoutExpired:
                     daemon.kill()
+            self._kill_leftovers()
             shutil.rmtree(self.folder)
 
     def _write(self) -> None:
@@ -144,6 +145,14 @@ class Slurm:
         """Until no job is left, nor a process of one."""
         self.run("scancel", "--user=root", check=False)
         self.wait_for(lambda: self.run("squeue", "--noheader", check=False) == "")
+
+    def _kill_leftovers(self) -> None:
+        """Slurm does not follow the processes of a node that was said to be down; a real one would be restarted."""
+        ours = f"SLURM_CONF={self.folder}/slurm.conf".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if ours in (process / "environ").read_bytes().split(b"\0") and int(process.name) != os.getpid():
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def run(self, *command: str, check: bool = True) -> str:
         """What a client prints."""
