@@ -39,7 +39,7 @@ rule augment:
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=lambda wildcards, attempt: 48 * 60 * attempt,
     params:
         data=subpath(input.manifest, parent=True),
@@ -48,7 +48,8 @@ rule augment:
         "python -m enas_core.augment --config {input.config} --data {params.data} --arc-file {input.arc}"
         " --network {wildcards.network} --seed {wildcards.seed} --out-dir {params.out_dir}"
         " --state-dir results/{wildcards.experiment}/_state/augment/{wildcards.network}/seed{wildcards.seed}"
-        " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --log-file {log}"
+        " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --gpus {resources.gpu}"
+        " --log-file {log}"
 
 
 rule final:

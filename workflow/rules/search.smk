@@ -26,7 +26,8 @@ rule search:
     shell:
         "python -m enas_core.search --config {input.config} --data {params.data} --seed {wildcards.seed}"
         " --out-dir {params.out_dir} --state-dir results/{wildcards.experiment}/_state/search/s{wildcards.seed}"
-        " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --log-file {log}"
+        " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --gpus {resources.gpu}"
+        " --log-file {log}"
 
 
 rule select_arc:
@@ -52,8 +53,8 @@ rule select_arc:
         out_dir=subpath(output.candidates, parent=True),
     shell:
         "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
-        " --supernet {input.supernet} --out-dir {params.out_dir} --arc-out {output.arc} --device {resources.device}"
-        " --log-file {log}"
+        " --supernet {input.supernet} --out-dir {params.out_dir} --arc-out {output.arc}"
+        " --device {resources.device} --gpus {resources.gpu} --log-file {log}"
 
 
 # Apart from the choice, so that more random or named arcs leave the selected one, and its network, alone.
@@ -87,4 +88,5 @@ rule score_arcs:
     shell:
         "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
         " --supernet {input.supernet} --own {input.own} --random-arcs {input.random_arcs}"
-        " --named-arc {input.named_arcs} --out-dir {params.out_dir} --device {resources.device} --log-file {log}"
+        " --named-arc {input.named_arcs} --out-dir {params.out_dir}"
+        " --device {resources.device} --gpus {resources.gpu} --log-file {log}"
