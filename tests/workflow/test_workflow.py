@@ -186,3 +186,22 @@ def test_style(command: list[str]) -> None:
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run([str(program), *command[1:]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_each_training_gets_a_gpu_of_its_own(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"test-{copy.folder.name}-{k}" for k in range(3)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(names))
+    targets = [f"results/tiny/networks/random-0{k}/seed1/model.pt" for k in range(2)]
+    assert copy.make(*targets, "--resources", "gpu=2").count("augment") == 2
+    logs = [(copy.results / f"tiny/logs/augment-random-0{k}-seed1.log").read_text() for k in range(2)]
+    used = [line.split("on GPU ")[1] for log in logs for line in log.splitlines() if "on GPU " in line]
+    assert len(used) == 2
+    assert set(used) <= set(names)
+
+
+def test_one_training_on_several_gpus_repeats_nothing_else(copy: Workspace) -> None:
+    target = "results/tiny/networks/random-00/seed1/epochs.parquet"
+    rules = copy.make(target, "--resources", "gpu=2", "--set-resources", "augment:gpu=2")
+    assert sorted(rules) == ["augment", "random_arc"]
+    assert read_provenance(copy.folder / target)["device"] == "2 x cpu (1 threads)"
+    assert copy.make(target) == []
