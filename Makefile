@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-browser test-cluster test-faults lint clean
+.PHONY: demo test test-browser test-cluster test-faults test-storage lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -41,6 +41,13 @@ test-cluster: .venv/installed
 	sh tests/cluster/install.sh
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[slurm,cluster-generic]'
 	$(BIN)/pytest tests/cluster/check_cluster.py
+
+# Data and results in an S3 bucket, of a local server. In an environment of its own: moto's requirements exclude newer
+# versions of packages that the pinned ones need.
+test-storage:
+	$(PYTHON) -m venv .venv-storage
+	.venv-storage/bin/pip install --quiet --editable . pytest snakemake-storage-plugin-s3 'moto[server]'
+	.venv-storage/bin/pytest tests/storage/check_s3.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

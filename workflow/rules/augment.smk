@@ -25,6 +25,7 @@ rule augment:
     input:
         config="results/{experiment}/config/augment.json",
         manifest="results/{experiment}/data/manifest.json",
+        arrays=ARRAYS,
         arc="results/{experiment}/arcs/{network}.txt",
     output:
         epochs="results/{experiment}/networks/{network}/seed{seed}/epochs.parquet",

@@ -19,6 +19,13 @@ DATA_PATH = (
 )
 TENSORBOARD = "--tensorboard" if WORKFLOW.tensorboard else ""
 
+# What prepare_data writes beside the manifest.
+ARRAYS = expand(
+    "results/{{experiment}}/data/{part}_{what}.npy",
+    part=["train", "test"],
+    what=["images", "labels"],
+)
+
 # Every job uses this interpreter; threads that wait do not burn the core that another one needs.
 shell.prefix(
     f'set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:"$PATH" OMP_WAIT_POLICY=PASSIVE; '

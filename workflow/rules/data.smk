@@ -23,11 +23,7 @@ rule prepare_data:
         config="results/{experiment}/config/prepare_data.json",
     output:
         manifest="results/{experiment}/data/manifest.json",
-        arrays=expand(
-            "results/{{experiment}}/data/{part}_{what}.npy",
-            part=["train", "test"],
-            what=["images", "labels"],
-        ),
+        arrays=ARRAYS,
     log:
         "results/{experiment}/logs/prepare_data.log",
     benchmark:

@@ -5,6 +5,7 @@ rule search:
     input:
         config="results/{experiment}/config/search.json",
         manifest="results/{experiment}/data/manifest.json",
+        arrays=ARRAYS,
     output:
         epochs="results/{experiment}/search/s{seed}/epochs.parquet",
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
@@ -34,6 +35,7 @@ rule select_arc:
     input:
         config="results/{experiment}/config/select_arc.json",
         manifest="results/{experiment}/data/manifest.json",
+        arrays=ARRAYS,
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
     output:
         candidates="results/{experiment}/search/s{seed}/own/candidates.parquet",
@@ -62,6 +64,7 @@ rule score_arcs:
     input:
         config="results/{experiment}/config/select_arc.json",
         manifest="results/{experiment}/data/manifest.json",
+        arrays=ARRAYS,
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
         own="results/{experiment}/search/s{seed}/own/candidates.parquet",
         random_arcs="results/{experiment}/random_arcs.parquet",
