@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 import trials
 
-KILLS_A_SEED = 5
 COUNTS = pytest.StashKey[Counter]()
 
 
@@ -28,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "campaign_seed" in metafunc.fixturenames:
         # A plain `pytest` knows this file, and its option, only after it has read its options.
         kills = metafunc.config.getoption("kills", None) or int(os.environ.get("KILLS", "30"))
-        metafunc.parametrize("campaign_seed", range(-(-kills // KILLS_A_SEED)))
+        metafunc.parametrize("campaign_seed", range(-(-kills // trials.KILLS_A_SEED)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -60,18 +58,10 @@ def server() -> Iterator[trials.ForkServer]:
     server.close()
 
 
-@dataclass
-class Reference:
-    """An undisturbed run, and how long it took."""
-
-    folder: Path
-    seconds: float
-
-
 @pytest.fixture(scope="session")
 def references(
     inputs: Path, server: trials.ForkServer, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Reference]:
+) -> dict[str, trials.Reference]:
     """One undisturbed run of each stage."""
     found = {}
     for stage in trials.WEIGHTS:
@@ -79,5 +69,5 @@ def references(
         start = perf_counter()
         ended = server.run(stage, trials.arguments(stage, inputs, folder), folder / "output")
         assert ended.code == 0, ended.output
-        found[stage] = Reference(folder, perf_counter() - start)
+        found[stage] = trials.Reference(folder, perf_counter() - start)
     return found

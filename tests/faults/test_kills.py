@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 
 import trials
-from conftest import KILLS_A_SEED, Reference
 from trials import Ended, ForkServer, Position
 
 SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
@@ -75,19 +74,19 @@ def test_nothing_lost_nothing_different(
     campaign_seed: int,
     inputs: Path,
     server: ForkServer,
-    references: dict[str, Reference],
+    references: dict[str, trials.Reference],
     tmp_path: Path,
     counts: Counter,
 ) -> None:
     chance, kills = random.Random(campaign_seed), 0
-    while kills < KILLS_A_SEED:
+    while kills < trials.KILLS_A_SEED:
         stage, save_every = chance.choice(list(references)), chance.choice(list(FILE_OPERATIONS))
         reference = references[stage]
         trials.clear(tmp_path)
         output, state = tmp_path / "output", tmp_path / "state"
         options = trials.arguments(stage, inputs, tmp_path, save_every)
         before = None
-        for _ in range(chance.randrange(1, KILLS_A_SEED + 1)):
+        for _ in range(chance.randrange(1, trials.KILLS_A_SEED + 1)):
             kind, ended = interrupted(
                 chance, server, stage, options, output, reference.seconds, FILE_OPERATIONS[save_every]
             )

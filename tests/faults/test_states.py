@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import trials
-from conftest import Reference
 from trials import ForkServer, Position
 
 from enas_core.checkpoint import Saver, StateDirectory, resume
@@ -58,7 +57,7 @@ def search(inputs: Path, server: ForkServer, tmp_path: Path) -> Workplace:
 
 @pytest.mark.parametrize("harm", ["truncated", "empty", "changed", "header"])
 def test_previous_state_takes_the_place_of_a_damaged_one(
-    search: Workplace, references: dict[str, Reference], harm: str
+    search: Workplace, references: dict[str, trials.Reference], harm: str
 ) -> None:
     search.interrupt()
     content = bytearray(search.current.read_bytes())
@@ -88,7 +87,7 @@ def test_damaged_state_does_not_push_out_the_good_one(search: Workplace) -> None
         assert after >= before
 
 
-def test_both_states_damaged(place: Workplace, references: dict[str, Reference]) -> None:
+def test_both_states_damaged(place: Workplace, references: dict[str, trials.Reference]) -> None:
     place.interrupt()
     for path in (place.current, place.previous):
         trials.damage(path, random.Random(0))
@@ -153,7 +152,7 @@ def test_changed_inputs_never_resume_an_old_state(inputs: Path, server: ForkServ
 
 
 def test_finished_work_is_emitted_again_until_a_start_has_found_it(
-    place: Workplace, references: dict[str, Reference]
+    place: Workplace, references: dict[str, trials.Reference]
 ) -> None:
     assert place.run(5).code == 0
     assert trials.newest(place.state).finished
@@ -221,7 +220,7 @@ def test_second_process_is_refused(place: Workplace) -> None:
     assert place.run(5).code == 0
 
 
-def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str, Reference]) -> None:
+def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str, trials.Reference]) -> None:
     search.interrupt()
     before = trials.newest(search.state)
     ended = search.run(max_bytes=50_000, fatal=False)
@@ -233,7 +232,7 @@ def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str,
     trials.assert_same_outputs("search", search.folder, references["search"].folder)
 
 
-def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, Reference]) -> None:
+def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, trials.Reference]) -> None:
     """The limit is below what the weights need, and then below what the table needs."""
     assert place.run(5).code == 0
     for limit in (20_000, 3_000):
@@ -249,7 +248,7 @@ def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, Refere
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, Reference], number: int) -> None:
+def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, trials.Reference], number: int) -> None:
     """One after each save, so that some arrive in the evaluations; every start makes a step of progress."""
     before = Position(False, 0, 0)
     for _ in range(40):
@@ -266,7 +265,7 @@ def test_signal_in_every_part_of_a_run(place: Workplace, references: dict[str, R
     trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)
 
 
-def test_signal_after_each_step_of_an_epoch(search: Workplace, references: dict[str, Reference]) -> None:
+def test_signal_after_each_step_of_an_epoch(search: Workplace, references: dict[str, trials.Reference]) -> None:
     """Each start gets to its first save, also the one between child steps and controller updates; an evaluation
     begins anew."""
     found = []
@@ -327,7 +326,7 @@ def _assert_finite(value: object) -> None:
         assert torch.as_tensor(value).isfinite().all()
 
 
-def test_no_table_has_a_value_that_is_not_finite(references: dict[str, Reference]) -> None:
+def test_no_table_has_a_value_that_is_not_finite(references: dict[str, trials.Reference]) -> None:
     for reference in references.values():
         for row in pq.read_table(reference.folder / "out/epochs.parquet").to_pylist():
             assert None not in row.values()

@@ -50,7 +50,16 @@ EXPERIMENT = {
     "augment": {"num_epochs": 4, "batch_size": 32, "num_layers": 1, "num_filters": 4, "aux_head": False, "lr_t_0": 2},
     "baseline": {"num_arcs": 2},
 }
+KILLS_A_SEED = 5
 WEIGHTS = {"search": "supernet.pt", "augment": "model.pt"}
+
+
+@dataclass
+class Reference:
+    """An undisturbed run, and how long it took."""
+
+    folder: Path
+    seconds: float
 
 
 def write_settings(folder: Path, **sections: dict[str, Any]) -> None:
