@@ -180,6 +180,8 @@ class Saver:
             return
         self.directory.save(self.state())
         self.saved_at = time.monotonic()
+        if self.directory.processes.count == 1:
+            number = self.signal  # also one that came while saving; several processes agree on it at the next step
         if number:
             name = signal.Signals(number).name
             log.info("%s: state saved in %s; the same command resumes it", name, self.directory.folder)
