@@ -217,11 +217,8 @@ def test_a_clock_leaves_the_warm_up_out(monkeypatch):
     assert clock.start(began=99.0) == 8.0 - 2.0
 
 
-def test_a_mistake_in_the_child_is_raised_here(experiment):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
+def test_a_mistake_in_the_child_is_raised_here(experiment, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none, for the child
     with pytest.raises(ValueError, match="no CUDA device is there"):
         plan.calibrate("a", experiment, "search", "cuda")
 
