@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
@@ -742,4 +743,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` has seen enough
     sys.exit(main())

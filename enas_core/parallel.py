@@ -6,8 +6,10 @@ by `ops.SyncedBatchNorm`. All processes keep the same state, so that a run goes 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import itertools
 import os
+import signal
 import socket
 import sys
 import time
@@ -23,6 +25,7 @@ from torch import Tensor
 from enas_core.cli import log
 
 WAIT_SECONDS = 1.0  # between two looks for a free GPU
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def join(device: torch.device) -> Iterator[Processes]:
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
+    # torchrun holds the GPUs: when it is killed, this process, told by the system, saves and ends as well.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     # Tensors on the CPU, such as signals, go another way than the GPU's queue.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     processes = Processes(dist.get_rank(), dist.get_world_size())

@@ -160,8 +160,9 @@ def table(out):
     return pd.read_parquet(out / "epochs.parquet").drop(columns=list(TIMING_COLUMNS), errors="ignore")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_stage_of_two_processes_resumes(inputs, tmp_path, number):
+    """Interrupted is torchrun; when it is killed, the processes that it has started hear of it (as SIGTERM)."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     code, errors = run(augment(inputs, whole, "--gpus", "2"))
     assert code == 0, errors
@@ -172,9 +173,10 @@ def test_an_interrupted_stage_of_two_processes_resumes(inputs, tmp_path, number)
         while b"epoch 1/" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(number)
-        process.communicate(timeout=TIMEOUT)
+        process.communicate(timeout=TIMEOUT)  # until all have ended
     assert process.returncode != 0
-    assert f"{number.name}: state saved" in (broken / "log").read_text()
+    heard = signal.SIGTERM if number == signal.SIGKILL else number
+    assert f"{heard.name}: state saved" in (broken / "log").read_text()
     assert not (broken / "model.pt").exists()
     code, errors = run(augment(inputs, broken, "--gpus", "2"))
     assert code == 0, errors

@@ -2,6 +2,10 @@
 
 import copy
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -400,6 +404,16 @@ def test_prints_all_experiments(capsys):
     assert config.main(["--configfile", str(ROOT / "config.yaml")]) == 0
     names = [line[2:] for line in capsys.readouterr().out.splitlines() if line.startswith("# ")]
     assert names == list(load_workflow(ROOT / "config.yaml").experiments)
+
+
+def test_ends_quietly_when_its_reader_has_seen_enough():
+    command = [sys.executable, "-m", "enas_core.config", "--configfile", str(ROOT / "config.yaml")]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.returncode == -signal.SIGPIPE
+    assert done.stderr == b""
 
 
 @pytest.mark.parametrize(

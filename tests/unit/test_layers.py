@@ -19,6 +19,7 @@ LAYERS = (
     ("supernet", "network", "controller"),
     ("engine",),
     ("prepare_data", "random_arcs", "search", "select_arc", "augment", "final", "compare"),
+    ("calibrate",),
     ("show_arc", "predict", "from_flags", "plan"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

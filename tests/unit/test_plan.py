@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enas_core import plan
-from enas_core.config import load_workflow, parse_workflow
-from enas_core.plan import Cost, Job, chains, explain, makespan, read_jobs
+from enas_core import calibrate, plan
+from enas_core.calibrate import Cost
+from enas_core.config import Source, load_workflow, parse_workflow
+from enas_core.plan import Job, chains, explain, makespan, read_jobs
 
 DRY_RUN = """\
 Building DAG of jobs...
@@ -159,7 +160,7 @@ def test_the_typical_cost_is_the_median_with_the_most_memory():
     ],
 )
 def test_number_of_test_images(source, number):
-    assert plan.num_test(plan.Source(**source)) == number
+    assert calibrate.num_test(Source(**source)) == number
 
 
 # --- wall-clock time ----------------------------------------------------------------------------
@@ -209,8 +210,8 @@ def test_jobs_without_a_device_wait_for_none():
 
 def test_a_clock_leaves_the_warm_up_out(monkeypatch):
     times = iter([100.0, 107.0, 109.0, 112.0, 114.0])
-    monkeypatch.setattr(plan.time, "monotonic", lambda: next(times))
-    clock = plan.Clock("cpu")
+    monkeypatch.setattr(calibrate.time, "monotonic", lambda: next(times))
+    clock = calibrate.Clock("cpu")
     for _ in range(4):
         clock.step()
     assert clock.seconds() == 2.0
@@ -220,7 +221,7 @@ def test_a_clock_leaves_the_warm_up_out(monkeypatch):
 def test_a_mistake_in_the_child_is_raised_here(experiment, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none, for the child
     with pytest.raises(ValueError, match="no CUDA device is there"):
-        plan.calibrate("a", experiment, "search", "cuda")
+        calibrate.calibrate("a", experiment, "search", "cuda")
 
 
 # --- the tool -----------------------------------------------------------------------------------
