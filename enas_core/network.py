@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import io
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -238,15 +240,23 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     """Content of a `torch.save` file, which cannot execute code. Raises ValueError, one line, when it is not a
     file of `what` in this format."""
     try:
-        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        content = _only_data(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
-    except Exception as error:  # whatever torch finds wrong with the bytes
-        raise ValueError(f"{path}: not a {what} file: {' '.join(str(error).split())[:150]}") from None
+    except pickle.UnpicklingError:
+        raise ValueError(f"{path}: not a {what} file: Python objects, which are never loaded, or corrupt") from None
+    except Exception:  # whatever torch finds wrong with the bytes
+        raise ValueError(f"{path}: not a {what} file, or a truncated or corrupt one") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != file_format:
         raise ValueError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
     return content
+
+
+def _only_data(content: bytes) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the form of a pickle: if it matters, it raises
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def load(path: str | Path) -> Network:

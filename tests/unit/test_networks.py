@@ -1,6 +1,7 @@
 """Both networks in every shape that a user can ask for. Their numbers are the parity tests' matter."""
 
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -356,8 +357,14 @@ class Code:
 
 def test_a_file_with_code_is_not_executed(tmp_path, capsys):
     torch.save({"format": 1, "arc": Code()}, tmp_path / "model.pt")
-    assert "not a network file" in refusal(tmp_path / "model.pt")
+    assert "not a network file: Python objects, which are never loaded" in refusal(tmp_path / "model.pt")
     assert capsys.readouterr().out == ""
+
+
+def test_a_pickle_of_another_protocol_is_one_line_without_a_warning(tmp_path, recwarn):
+    (tmp_path / "model.pt").write_bytes(pickle.dumps({"format": 1}, protocol=4))
+    assert "not a network file" in refusal(tmp_path / "model.pt")
+    assert not recwarn.list
 
 
 def test_a_supernet_comes_back_as_it_was(tmp_path):
