@@ -123,14 +123,20 @@ class AugmentRun(TrainingRun):
 
 def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
+    inputs = cli.Inputs(options.config, options.data / "manifest.json", options.arc_file)
     settings = load_stage_settings(options.config, AugmentSettings)
     arc = read_arc(options.arc_file, settings.num_nodes)
     with placed("augment", options, settings.cpu_threads) as (device, processes):
-        run_augment(options, settings, arc, device, processes)
+        run_augment(options, settings, arc, inputs, device, processes)
 
 
 def run_augment(
-    options: argparse.Namespace, settings: AugmentSettings, arc: Arc, device: torch.device, processes: Processes
+    options: argparse.Namespace,
+    settings: AugmentSettings,
+    arc: Arc,
+    inputs: cli.Inputs,
+    device: torch.device,
+    processes: Processes,
 ) -> None:
     """The training, from what is left of it to its files."""
     data = load_for(settings, settings.augment, options.data, device)
@@ -158,6 +164,7 @@ def run_augment(
         lambda: AugmentRun(settings, data, arc, options.network, options.seed, device, events, processes),
         StateDirectory(options.state_dir, identity, processes),
         options.save_every,
+        inputs,
         weights,
         table,
         emit,

@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from enas_core.cli import log
+from enas_core.cli import Inputs, log
 from enas_core.parallel import ALONE, Processes
 from enas_core.tables import atomic_path, discard_partial, require_writable, table_identity
 
@@ -205,6 +205,7 @@ def resume(
     create: Callable[[], R],
     states: StateDirectory,
     save_every: float,
+    inputs: Inputs,
     weights: Path,
     table: Path,
     emit: Callable[[R], None],
@@ -214,7 +215,7 @@ def resume(
 
     The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
     orphaned process finished after its outputs were deleted is emitted again, not repeated. Of several processes of
-    the run the first one emits."""
+    the run the first one emits. Raises RunError instead when one of `inputs` has changed since."""
     with states:
         if states.processes.largest(states.processes.first and _is_complete(states, weights, table)):
             return
@@ -227,6 +228,7 @@ def resume(
                 run.train(saver)
                 states.save(run.state_dict(), finished=True)
             if states.processes.first:
+                inputs.require_unchanged()
                 table.unlink(missing_ok=True)  # or it would vouch for the new weights before they are complete
                 emit(run)
                 log.info("written: %s, %s", weights, table)

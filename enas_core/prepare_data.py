@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from enas_core.cli import Parser, log, progress, run_stage
+from enas_core.cli import Inputs, Parser, log, progress, run_stage
 from enas_core.config import DATASETS, DatasetFacts, PrepareDataSettings, Source, load_stage_settings
 from enas_core.tables import atomic_path
 
@@ -88,11 +88,12 @@ def prepare(
     out_dir: Path,
     download_dir: Path | None = None,
     cifar_files: CifarFiles | None = None,
+    inputs: Inputs | None = None,
 ) -> dict[str, Any]:
     """Read the images that `settings` name, check them, and write arrays and manifest to `out_dir`.
 
     `data_path`: folder of existing files; without it, torchvision's are downloaded to `download_dir`.
-    `cifar_files`: names and checksums to believe instead of torchvision's.
+    `cifar_files`: names and checksums to believe instead of torchvision's. `inputs`: must be unchanged at the end.
     Returns the manifest; its mean and standard deviation (population) are of the training images per
     channel, at a scale of 0..1. Raises ValueError, one line, when the files are not what they should be.
     """
@@ -119,6 +120,8 @@ def prepare(
         "sha256": {},
         "source_sha256": digests,
     }
+    if inputs is not None:
+        inputs.require_unchanged()
     _write(out_dir, arrays, manifest)
     log.info("%s from %s: %d training and %d test images", source.name, source.source, counts["train"], counts["test"])
     log.info("training images: mean %s, standard deviation %s", _rounded(mean), _rounded(std))
@@ -442,8 +445,9 @@ def _save(path: Path, array: np.ndarray) -> str:
 
 
 def _stage(options: argparse.Namespace) -> None:
+    inputs = Inputs(options.config)
     settings = load_stage_settings(options.config, PrepareDataSettings)
-    prepare(settings, options.data_path, options.out_dir, options.download_dir)
+    prepare(settings, options.data_path, options.out_dir, options.download_dir, inputs=inputs)
 
 
 def main(arguments: list[str] | None = None) -> int:

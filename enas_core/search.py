@@ -205,13 +205,18 @@ class SearchRun(TrainingRun):
 
 def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
+    inputs = cli.Inputs(options.config, options.data / "manifest.json")
     settings = load_stage_settings(options.config, SearchSettings)
     with placed("search", options, settings.cpu_threads) as (device, processes):
-        run_search(options, settings, device, processes)
+        run_search(options, settings, inputs, device, processes)
 
 
 def run_search(
-    options: argparse.Namespace, settings: SearchSettings, device: torch.device, processes: Processes
+    options: argparse.Namespace,
+    settings: SearchSettings,
+    inputs: cli.Inputs,
+    device: torch.device,
+    processes: Processes,
 ) -> None:
     """The search, from what is left of it to its files."""
     data = load_for(settings, settings.search, options.data, device)
@@ -228,6 +233,7 @@ def run_search(
         lambda: SearchRun(settings, data, options.seed, device, events, processes),
         StateDirectory(options.state_dir, identity, processes),
         options.save_every,
+        inputs,
         weights,
         table,
         emit,

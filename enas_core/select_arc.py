@@ -71,15 +71,21 @@ def select(candidates: list[dict[str, Any]]) -> None:
 
 def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
+    read = [options.config, options.data / "manifest.json", options.supernet, options.own, options.random_arcs]
+    inputs = cli.Inputs(*filter(None, read), *options.named_arc)
     settings = load_stage_settings(options.config, SelectArcSettings)
     given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
     given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
     with placed("select_arc", options, settings.cpu_threads) as (device, _):
-        score(options, settings, given, device)
+        score(options, settings, given, inputs, device)
 
 
 def score(
-    options: argparse.Namespace, settings: SelectArcSettings, given: list[tuple[str, Arc]], device: torch.device
+    options: argparse.Namespace,
+    settings: SelectArcSettings,
+    given: list[tuple[str, Arc]],
+    inputs: cli.Inputs,
+    device: torch.device,
 ) -> None:
     """Score `given` arcs (source and arc), and the policy's own unless they are scored already; write the table."""
     data = load_for(settings, settings.search, options.data, device)
@@ -109,6 +115,7 @@ def score(
     select(candidates)
     best = next(row for row in candidates if row["selected"])
     made_by = provenance(describe_device(device), fingerprint(settings))
+    inputs.require_unchanged()
     write_table(options.out_dir / "candidates.parquet", "candidates", candidates, made_by)
     if options.arc_out is not None:
         write_text(options.arc_out, best["arc"] + "\n")

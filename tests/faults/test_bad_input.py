@@ -22,7 +22,7 @@ import trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enas_core import predict
+from enas_core import augment, predict, prepare_data, search, select_arc
 from enas_core.network import load
 from enas_core.tables import provenance, write_table
 
@@ -123,6 +123,42 @@ def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
     for stage in STAGES:
         code, lines = desk.run(stage)
         assert code == 0, lines
+
+
+# --- inputs that change ------------------------------------------------------------------------
+
+LATE = {
+    "prepare_data": (prepare_data, "mean_and_std"),
+    "search": (search.SearchRun, "finish_epoch"),
+    "select_arc": (select_arc, "select"),
+    "augment": (augment.AugmentRun, "finish_epoch"),
+}
+"""What each stage calls when it has begun and written no result yet."""
+
+
+@pytest.mark.parametrize("stage", list(LATE))
+def test_an_orphan_writes_no_results_of_settings_that_were_changed(
+    desk: Desk, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = desk.folder / f"config/{stage}.json"
+    original = path.read_text()
+    usual = getattr(*LATE[stage])
+
+    def edited_meanwhile(*given: Any) -> Any:
+        path.write_text(original + " ")
+        return usual(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*LATE[stage], edited_meanwhile)
+        code, lines = desk.run(stage)
+    assert code == 1
+    assert lines[-1] == f"error: {path}: changed since this stage started; its results are not written"
+    assert [path for path in (desk.folder / "out").rglob("*") if path.is_file() and "state" not in path.parts] == []
+    path.write_text(original)
+    code, lines = desk.run(stage)
+    assert code == 0
+    if stage in trials.WEIGHTS:
+        assert any("used, of a run that had finished" in line for line in lines)
 
 
 # --- settings, options --------------------------------------------------------------------------

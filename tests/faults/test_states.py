@@ -18,6 +18,7 @@ import trials
 from trials import ForkServer, Position
 
 from enas_core.checkpoint import Saver, StateDirectory, resume
+from enas_core.cli import Inputs
 from enas_core.tables import table_identity, write_table
 
 STAGES = list(trials.WEIGHTS)
@@ -198,7 +199,7 @@ def test_table_never_vouches_for_another_runs_weights(tmp_path: Path) -> None:
                 raise OSError(run)
             write_table(table, "augment_epochs", [], {"run": run})
 
-        resume(Finished, StateDirectory(tmp_path / "state", run), 5.0, weights, table, emit)
+        resume(Finished, StateDirectory(tmp_path / "state", run), 5.0, Inputs(), weights, table, emit)
 
     start("former")
     with pytest.raises(OSError, match="new"):
