@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MODES = {1: "L", 3: "RGB"}
 """Pillow's mode for a network's number of channels."""
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Pillow reads some others with external programs, PostScript, a programming language, among them."""
+
 BATCH = 100
 
 
@@ -33,7 +36,7 @@ class Picture(NamedTuple):
 def read_image(path: Path, size: int, channels: int) -> Picture:
     """An image file as the network needs it. Raises ValueError, one line, when it is not a readable one."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.load()
             mode = image.mode
             upright = ImageOps.exif_transpose(image)
@@ -100,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser("predict", "Print class and probability (0..1) of image files, one line each.")
     parser.add_argument("network", type=Path, help="a trained network, e.g. results/cifar10/final.pt")
     parser.add_argument(
-        "images", type=Path, nargs="+", help="image files; converted and resized as the network needs, which is said"
+        "images", type=Path, nargs="+", help=f"image files ({', '.join(FORMATS)}); converted and resized as the network needs, which is said"
     )
     parser.add_argument("--top", type=int, default=1, help="classes to print, most likely first (default: %(default)s)")
     parser.add_device()

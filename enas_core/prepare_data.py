@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from enas_core.cli import Inputs, Parser, log, progress, run_stage
 from enas_core.config import DATASETS, DatasetFacts, PrepareDataSettings, Source, load_stage_settings
@@ -403,14 +403,27 @@ def _decoded(where: str, content: bytes | None, size: int) -> np.ndarray:
             warnings.catch_warnings(action="ignore"),
             Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image,
         ):
-            found = image.size
             # An image of the wrong size, however large it claims to be, is never decoded.
-            pixels = np.asarray(image.convert("RGB")) if found == (size, size) else None
+            problem = _problem(image, size)
+            pixels = None if problem else np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... on damaged files
-        raise ValueError(f"{where}: not a readable PNG or JPEG image: {error}") from None
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise ValueError(f"{where}: not a readable PNG or JPEG image: {reason}") from None
     if pixels is None:
-        raise ValueError(f"{where}: image is {found[0]}x{found[1]}, expected {size}x{size}")
+        raise ValueError(f"{where}: image {problem}")
     return pixels
+
+
+def _problem(image: Image.Image, size: int) -> str | None:
+    """Why an image cannot be one of RGB pixels as it is; nothing is resized or guessed."""
+    if image.size != (size, size):
+        return f"is {image.width}x{image.height}, expected {size}x{size}"
+    if image.mode.startswith(("I", "F")):
+        return f"has more than 8 bits a channel (mode {image.mode})"
+    # Most images with an alpha channel are opaque all the same.
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3] != (255, 255):
+        return "has transparent parts; RGB is needed"
+    return None
 
 
 # --- output -------------------------------------------------------------------------------------

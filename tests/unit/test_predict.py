@@ -1,5 +1,6 @@
 """predict: image files in, classes and probabilities out."""
 
+import os
 import re
 
 import numpy as np
@@ -191,6 +192,19 @@ def test_an_unreadable_image_is_one_line_and_nothing_is_printed(bad, network_fil
     assert (code, lines) == (2, [])
     assert error.startswith(f"error: {bad / name}: {message}")
     assert error.count("\n") == 1
+
+
+def test_no_program_is_started_for_an_image(bad, network_file, tmp_path, capsys, monkeypatch):
+    program = tmp_path / "bin/gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/trace\necho 10.0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    Image.fromarray(pixels(0, 8, 8, 3)).save(bad / "postscript.png", "EPS")
+    code, lines, error = run(capsys, network_file(3)[0], bad / "postscript.png")
+    assert (code, lines) == (2, [])
+    assert error.startswith(f"error: {bad / 'postscript.png'}: not a readable image: ")
+    assert not (tmp_path / "trace").exists()
 
 
 def test_other_mistakes(bad, network_file, capsys):

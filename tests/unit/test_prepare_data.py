@@ -238,6 +238,14 @@ def replaced(values, position, value):
             ["row 19: image is 31x31, expected 32x32"],
         ),
         (lambda images, labels: ([encoded(i) for i in pixels(20, size=16)], labels), ["row 0: image is 16x16"]),
+        (
+            lambda images, labels: (replaced(images, 3, encoded(np.full((32, 32), 9999, np.uint16))), labels),
+            ["row 3: image has more than 8 bits a channel"],
+        ),
+        (
+            lambda images, labels: (replaced(images, 3, encoded(np.full((32, 32, 4), 254, np.uint8))), labels),
+            ["row 3: image has transparent parts"],
+        ),
         (lambda images, labels: (images, replaced(labels, 5, 10)), ["row 5: label 10 is out of range 0..9"]),
         (lambda images, labels: (images, replaced(labels, 5, -1)), ["row 5: label -1 is out of range 0..9"]),
         (lambda images, labels: (images, replaced(labels, 5, None)), ["row 5: label is null"]),
@@ -247,6 +255,13 @@ def test_bad_rows(tmp_path, parquet, change, words):
     folder, train, _, labels = parquet
     write_parquet(folder / "train.parquet", *change([encoded(image) for image in train], [int(i) for i in labels]))
     assert_refused(tmp_path, stage_settings(), folder, folder / "train.parquet", *words)
+
+
+def test_an_alpha_channel_without_effect_is_dropped(tmp_path, parquet):
+    opaque = [encoded(np.dstack([image, np.full((32, 32), 255, np.uint8)])) for image in parquet[1]]
+    write_parquet(parquet[0] / "train.parquet", opaque, parquet[3])
+    prepare(stage_settings(), parquet[0], tmp_path / "out")
+    assert np.array_equal(np.load(tmp_path / "out/train_images.npy"), parquet[1])
 
 
 def test_rows_are_counted_over_the_whole_file(tmp_path, parquet, monkeypatch):
