@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -242,9 +243,10 @@ def spread(network: Network | Supernet, training: Training, images: int, process
         if isinstance(module, BatchNorm):
             module.processes, module.synced = processes, training.sync_batch_norm
     # Of a supernet each step uses other parameters; the same ones in all processes.
-    return DistributedDataParallel(
-        network, broadcast_buffers=False, find_unused_parameters=isinstance(network, Supernet)
-    )
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.6 lacks the option's new name
+        return DistributedDataParallel(
+            network, broadcast_buffers=False, find_unused_parameters=isinstance(network, Supernet)
+        )
 
 
 def untrained_state(network: nn.Module, sgd: FlatSGD) -> dict[str, Tensor]:

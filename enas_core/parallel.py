@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import itertools
+import logging
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from enas_core.cli import log
+from enas_core.cli import RunError, log
 
 WAIT_SECONDS = 1.0  # between two looks for a free GPU
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -92,32 +93,51 @@ def join(device: torch.device) -> Iterator[Processes]:
     processes = Processes(dist.get_rank(), dist.get_world_size())
     if not processes.first:
         log.setLevel("CRITICAL")  # what all would say, the first one says
-    yield processes
+    try:
+        yield processes
+    except RuntimeError as error:
+        if "gloo" in str(error):  # the connection to a process that has ended, and has said why
+            sys.exit(1)
+        raise
     dist.destroy_process_group()
 
 
 def place(module: str, options: argparse.Namespace) -> list[socket.socket]:
     """Let the stage compute on `--gpus` of the machine's GPUs; what is returned keeps them from other stages as long
     as this process lives. For several GPUs (or several processes on a machine without any) this function does not
-    return: the same command runs again under torchrun. Raises ValueError when there are fewer GPUs."""
+    return: the same command runs under torchrun, whose exit code becomes this one's. Raises ValueError when there are
+    fewer GPUs, RunError when one of the processes was killed."""
     if dist.is_torchelastic_launched():
         return []
     gpus, claims = ([], []) if options.device == "cpu" or options.gpus == 0 else claim_gpus(options.gpus)
     if gpus or options.gpus == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if options.gpus > 1:
-        _run_with_torchrun(module, options, claims)
+        sys.exit(
+            _run_with_torchrun([f"--nproc-per-node={options.gpus}", "-m", f"enas_core.{module}", *options.arguments])
+        )
     return claims
 
 
-def _run_with_torchrun(module: str, options: argparse.Namespace, claims: list[socket.socket]) -> None:
-    for claim in claims:
-        claim.set_inheritable(True)
+def _run_with_torchrun(arguments: list[str]) -> int:
+    """Exit code of a training in several processes, each of which says itself what went wrong."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # `cpu_threads` decides; without it torchrun warns
-    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={options.gpus}"]
-    os.execv(
-        sys.executable, [sys.executable, "-m", *launcher, "-m", f"enas_core.{module}", *options.arguments]
-    )  # does not return
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+    try:
+        run.run(run.parse_args(["--standalone", *arguments]))
+    except SignalException as caught:
+        return 128 + caught.sigval
+    except ChildFailedError as error:
+        code = max(failure.exitcode for failure in error.failures.values())
+        killed = next((failure for failure in error.failures.values() if failure.exitcode < 0), None)
+        if killed is not None and code <= 1:
+            raise RunError(f"a process of the training was ended by {killed.signal_name()}") from None
+        return code
+    return 0
 
 
 def visible_gpus() -> list[str]:

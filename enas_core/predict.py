@@ -103,7 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser("predict", "Print class and probability (0..1) of image files, one line each.")
     parser.add_argument("network", type=Path, help="a trained network, e.g. results/cifar10/final.pt")
     parser.add_argument(
-        "images", type=Path, nargs="+", help=f"image files ({', '.join(FORMATS)}); converted and resized as the network needs, which is said"
+        "images",
+        type=Path,
+        nargs="+",
+        help=f"image files ({', '.join(FORMATS)}); converted and resized as the network needs, which is said",
     )
     parser.add_argument("--top", type=int, default=1, help="classes to print, most likely first (default: %(default)s)")
     parser.add_device()

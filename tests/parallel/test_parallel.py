@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enas_core.checkpoint import StateDirectory
 from enas_core.config import Augment
 from enas_core.engine import spread
 from enas_core.network import load
@@ -174,7 +175,7 @@ def test_an_interrupted_stage_of_two_processes_resumes(inputs, tmp_path, number)
             assert process.poll() is None
         process.send_signal(number)
         process.communicate(timeout=TIMEOUT)  # until all have ended
-    assert process.returncode != 0
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     heard = signal.SIGTERM if number == signal.SIGKILL else number
     assert f"{heard.name}: state saved" in (broken / "log").read_text()
     assert not (broken / "model.pt").exists()
@@ -186,16 +187,34 @@ def test_an_interrupted_stage_of_two_processes_resumes(inputs, tmp_path, number)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_users_mistake_is_one_line_in_the_log(inputs, tmp_path):
+def test_the_users_mistake_is_one_line(inputs, tmp_path):
     (tmp_path / "arc.txt").write_text("1 2 3")
-    code, _ = run([*augment(inputs, tmp_path, "--gpus", "2"), "--arc-file", str(tmp_path / "arc.txt")])
-    assert code == 2
     (tmp_path / "data").mkdir()
-    code, _ = run([*augment(inputs, tmp_path, "--gpus", "2"), "--data", str(tmp_path / "data")])
-    assert code != 0
-    errors = re.findall(r"error: (.*)", (tmp_path / "log").read_text())
-    assert len(errors) == 2
-    assert "manifest.json" in errors[1]
+    command = augment(inputs, tmp_path, "--gpus", "2")
+    with StateDirectory(tmp_path / "state", "another"):  # which only the first process locks
+        ended = [
+            run([*command, "--arc-file", str(tmp_path / "arc.txt")]),
+            run([*command, "--data", str(tmp_path / "data")]),
+            run(command),
+        ]
+    assert [code for code, _ in ended] == [2, 2, 2]
+    lines = [line for _, errors in ended for line in errors.splitlines()]
+    for line, word in zip(lines, ("arc", "manifest.json", "in use by another process"), strict=True):
+        assert line.startswith("error: ")
+        assert word in line
+    assert re.findall(r"error: .*", (tmp_path / "log").read_text()) == lines
+
+
+def test_a_process_that_is_killed_ends_the_others(inputs, tmp_path):
+    with subprocess.Popen(augment(inputs, tmp_path, "--gpus", "2"), stderr=subprocess.PIPE, text=True) as process:
+        while "epoch 1/" not in process.stderr.readline():
+            assert process.poll() is None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        errors = process.communicate(timeout=TIMEOUT)[1]
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] == "error: a process of the training was ended by SIGKILL"
+    assert "Traceback" not in errors
 
 
 # --- who gets which GPU -------------------------------------------------------------------------
