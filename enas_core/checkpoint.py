@@ -10,6 +10,7 @@ by seed, purpose, epoch and step (`schedule.stream_seed`), the epoch's permutati
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -238,6 +239,8 @@ def _is_complete(states: StateDirectory, weights: Path, table: Path) -> bool:
     """Whether nothing is left to do; if so the states are removed, else what is half-written of the outputs."""
     for output in (weights, table):
         discard_partial(output)
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(output))
     if weights.exists() and table_identity(table) == states.fingerprint:
         log.info("outputs are complete, nothing to do (delete %s and %s to start again)", weights, table)
         states.clear()

@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import hashlib
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -139,6 +141,13 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
     try:
         _start_logging(options.log_file)
         stage(options)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if error.filename is not None:
+            return _fail(f"{error.filename}: {error.strerror}")
+        # What reads the output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except ValueError as error:
         return _fail(" ".join(str(error).split()))
     except RunError as error:

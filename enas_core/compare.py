@@ -25,7 +25,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from enas_core import cli
-from enas_core.arc import Arc
 from enas_core.cli import log
 from enas_core.stats import ALPHA, Estimate, kendall_tau, permutation_test, relative_improvement, smallest_p, std
 from enas_core.tables import SCHEMAS, atomic_path, provenance, read_provenance, read_table, write_table
@@ -69,13 +68,9 @@ def _rows(path: Path, kind: str, required: Sequence[str] | None = None) -> list[
 
 def network_size(path: Path) -> tuple[int, int]:
     """Parameters and multiply-accumulates of the network in a model.pt, without its auxiliary head."""
-    import torch
+    from enas_core.network import count_macs, count_parameters, load_untrained
 
-    from enas_core.network import FILE_FORMAT, Network, count_macs, count_parameters, read_torch_file
-
-    content = read_torch_file(path, "network", FILE_FORMAT)
-    with torch.device("meta"):
-        network = Network(Arc.parse(content["arc"]), **content["network"])
+    network = load_untrained(path)
     parameters = count_parameters(network) - count_parameters(network.aux_head)
     return parameters, count_macs(network, network.settings["in_channels"], network.settings["image_size"])
 

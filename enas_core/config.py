@@ -16,13 +16,22 @@ import json
 import re
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from enas_core.arc import OPS, Arc
+
+
+def _different(values: tuple[int, ...]) -> tuple[int, ...]:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is there twice")
+    return values
+
 
 # Of a magnitude that single precision holds; YAML reads 1e-4 as a string.
 Float = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e38, le=1e38)]
@@ -35,7 +44,7 @@ Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # a column of the tables
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Precision = Literal["fp32", "bf16"]
 Compile = Literal["auto", "off"]
-Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_different)]
 OpValues = Annotated[tuple[Float, ...], Field(strict=False, min_length=len(OPS), max_length=len(OPS))]
 
 RESERVED_NETWORKS = re.compile(r"^(searched-s\d+|random-\d+)$")
@@ -297,7 +306,7 @@ class RandomArcs(Settings):
 class Baseline(RandomArcs):
     """Random arcs, augmented in the same way as the found one."""
 
-    num_arcs: Annotated[int, Field(ge=0)] = 8
+    num_arcs: Annotated[int, Field(ge=0, le=1_000_000)] = 8
     """How many."""
 
 
@@ -613,6 +622,8 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
         merged = {str(name): _inherited(raw["experiments"], name) for name in raw["experiments"]}
     except ValueError as error:
         raise ValueError(_one_line(f"{where}: {error}")) from None
+    except RecursionError:
+        raise ValueError(f"{where}: a section contains itself") from None
     for name, experiment in merged.items():
         preset = experiment.get("preset", "original")
         if isinstance(preset, str) and preset in PRESETS:
@@ -623,17 +634,32 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
         raise ValueError(_explain(where, Workflow, error)) from None
 
 
-def load_workflow(path: Path) -> Workflow:
-    """Read and validate config.yaml. Raises ValueError, one line, on the user's mistakes."""
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which plain YAML takes the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} is there twice", problem_mark=node.start_mark)
+        return node
+
+
+def read_yaml(path: Path) -> Any:
+    """Content of config.yaml, not validated. Raises ValueError, one line, when it is not such a file."""
     try:
-        raw = yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ValueError(_one_line(f"{path}: not valid YAML: {error}")) from None
-    return parse_workflow(raw, str(path))
+
+
+def load_workflow(path: Path) -> Workflow:
+    """Read and validate config.yaml. Raises ValueError, one line, on the user's mistakes."""
+    return parse_workflow(read_yaml(path), str(path))
 
 
 def _one_line(text: str) -> str:

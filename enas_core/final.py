@@ -32,8 +32,17 @@ def stage(options: argparse.Namespace) -> None:
     epochs = read_table(folder / "epochs.parquet", "augment_epochs")
     if not epochs or epochs[-1]["test_accuracy"] is None:
         raise ValueError(f"{folder / 'epochs.parquet'}: has no test accuracy")
+    check_network(folder / "model.pt", arc)
     write_bytes(options.out, (folder / "model.pt").read_bytes())
     log.info("%s is %s  test accuracy %.4f", options.out, folder / "model.pt", epochs[-1]["test_accuracy"])
+
+
+def check_network(path: Path, arc: str) -> None:
+    """Raises ValueError unless `path` holds a trained network of `arc`."""
+    from enas_core.network import load  # takes seconds, which the other uses of this stage do not need
+
+    if (found := str(load(path).arc)) != arc:
+        raise ValueError(f"{path}: is of arc {found}, the selected one is {arc}")
 
 
 def main(arguments: list[str] | None = None) -> int:

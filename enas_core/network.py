@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -248,7 +250,7 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     except Exception:  # whatever torch finds wrong with the bytes
         raise ValueError(f"{path}: not a {what} file, or a truncated or corrupt one") from None
     found = content.get("format") if isinstance(content, dict) else None
-    if found != file_format:
+    if type(found) is not int or found != file_format:
         raise ValueError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
     return content
 
@@ -262,11 +264,38 @@ def _only_data(content: bytes) -> Any:
 def load(path: str | Path) -> Network:
     """A trained network in evaluation mode. Raises ValueError, one line, when `path` holds none."""
     content = read_torch_file(Path(path), "network", FILE_FORMAT)
-    try:
+    with _complete(Path(path)):
         network = Network(Arc.parse(content["arc"]), **content["network"])
         network.load_state_dict(content["state_dict"])
         for name in ("classes", "mean", "std", "experiment", "test_accuracy"):
             setattr(network, name, content[name])
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"{path}: incomplete network file: {' '.join(str(error).split())[:150]}") from None
+        _check_facts(network)
     return network.eval()
+
+
+def load_untrained(path: Path) -> Network:
+    """The network of a file without values, on the meta device. Raises ValueError as `load` does."""
+    content = read_torch_file(path, "network", FILE_FORMAT)
+    with _complete(path), torch.device("meta"):
+        return Network(Arc.parse(content["arc"]), **content["network"])
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[None]:
+    """What goes wrong when a network is made from a file of the right format becomes one line."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise ValueError(f"{path}: incomplete network file: {' '.join(str(error).split())[:150]}") from None
+
+
+def _check_facts(network: Network) -> None:
+    """Raises ValueError unless classes, mean and deviation are those of such a network."""
+    for name, kind, length in (
+        ("classes", str, network.settings["num_classes"]),
+        ("mean", float, network.settings["in_channels"]),
+        ("std", float, network.settings["in_channels"]),
+    ):
+        found = getattr(network, name)
+        if not (isinstance(found, list) and len(found) == length and all(type(item) is kind for item in found)):
+            raise ValueError(f"{name}: not a list of {length} {kind.__name__}")

@@ -7,13 +7,18 @@ import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
+from pydantic import Field
+
 from enas_core import tables
 from enas_core.arc import SAMPLERS, Arc
-from enas_core.cli import Parser, log, run_stage
+from enas_core.cli import Parser, checked, log, run_stage
 from enas_core.config import Experiment, RandomArcs, RandomArcsSettings, fingerprint, from_options, load_stage_settings
 
 LOOSE = ("sampler", "seed", "num_nodes")
 """Options that take the place of `--config`."""
+
+Number = Annotated[int, Field(ge=0, le=1_000_000)]
+"""Of an arc, or how many of them."""
 
 
 class LooseOptions(RandomArcs):
@@ -64,13 +69,6 @@ def _run(options: argparse.Namespace) -> None:
         tables.write_text(options.arc_out, f"{arc}\n")
 
 
-def whole_number(text: str) -> int:
-    """0, 1, 2, ..."""
-    if (value := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser("random_arcs", "Draw random arcs; arc i uses seed + i. Without --config they are printed.")
     fields = LooseOptions.model_fields
@@ -79,10 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sampler", choices=samplers, help=f"how arcs are drawn {default['sampler']}")
     parser.add_argument("--seed", type=int, help=f"seed of arc 0 {default['seed']}")
     parser.add_argument("--num-nodes", type=int, help=f"nodes of a cell {default['num_nodes']}")
-    parser.add_argument("--count", type=whole_number, help="number of arcs (default when printing: 1)")
+    parser.add_argument("--count", type=checked(Number), help="number of arcs (default when printing: 1)")
     parser.add_argument("--config", type=Path, help="resolved settings (config/random_arcs.json) in place of these")
     parser.add_argument("--out", type=Path, help="table to write, with --config")
-    parser.add_argument("--index", type=whole_number, help="which arc to write to --arc-out, with --config")
+    parser.add_argument("--index", type=checked(Number), help="which arc to write to --arc-out, with --config")
     parser.add_argument("--arc-out", type=Path, help="text file for that arc")
     return run_stage(parser, _run, arguments)
 

@@ -24,9 +24,9 @@ class NetworkSize(Settings):
 
     layers: Annotated[int, Augment.model_fields["num_layers"]]
     filters: Annotated[int, Augment.model_fields["num_filters"]]
-    image_size: Annotated[int, Field(ge=4)] = _CIFAR.size
-    channels: Annotated[int, Field(ge=1)] = _CIFAR.channels
-    classes: Annotated[int, Field(ge=2)] = _CIFAR.classes
+    image_size: Annotated[int, Field(ge=4, le=4096)] = _CIFAR.size
+    channels: Annotated[int, Field(ge=1, le=1024)] = _CIFAR.channels
+    classes: Annotated[int, Field(ge=2, le=1_000_000)] = _CIFAR.classes
 
 
 HELP = {

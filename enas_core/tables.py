@@ -101,7 +101,7 @@ def discard_partial(path: Path) -> None:
 def require_writable(folder: Path) -> None:
     """See, before hours of work, that `folder` is there to be written into or can be made. Makes nothing; raises
     OSError naming the folder that is in the way."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
     if not os.access(nearest, os.W_OK):

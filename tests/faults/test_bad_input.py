@@ -333,6 +333,12 @@ def test_network_files(desk: Desk) -> None:
         torch.save(other, path)
         with pytest.raises(ValueError, match=r"^[^\n]*model\.pt: [^\n]+$"):
             load(path)
+        desk.refuse("final", "model.pt: ")
+    torch.save({**content, "arc": " ".join(["0 4 1 4"] * 6)}, path)
+    desk.refuse("final", "model.pt: ")
+    torch.save(content, path)
+    write_table(desk.folder / "candidates.parquet", "candidates", [CANDIDATE | {"arc": " ".join(["0 4 1 4"] * 6)}], {})
+    desk.refuse("final", f"model.pt: is of arc {trials.ARC}, the selected one is 0 4 1 4")
 
 
 def test_candidates(desk: Desk) -> None:
@@ -358,6 +364,16 @@ def test_folder_that_cannot_be_written(desk: Desk, stage: str) -> None:
         assert "Traceback" not in "".join(lines)
     code, lines = desk.run(stage, log_file=desk.folder / "file/below.log")
     assert (code, len(lines)) == (2, 1)
+
+
+@pytest.mark.parametrize("stage", list(trials.WEIGHTS))
+def test_outputs_that_cannot_be_replaced_are_seen_before_the_training(desk: Desk, stage: str) -> None:
+    (desk.folder / "link").symlink_to(desk.folder / "nowhere")
+    desk.refuse(stage, "link: Not a directory", out_dir=desk.folder / "link")
+    for name in (trials.WEIGHTS[stage], "epochs.parquet"):
+        folder = desk.folder / f"with {name}"
+        (folder / name).mkdir(parents=True)
+        desk.refuse(stage, f"{name}: Is a directory", out_dir=folder)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ import argparse
 import errno
 import importlib
 import io
+import os
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -94,6 +97,17 @@ def test_wrong_options_are_one_line(arguments, words, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize("count", [1, 100_000])  # written at the end, or before
+def test_ends_quietly_when_its_reader_has_seen_enough(count):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "enas_core.random_arcs", "--num-nodes=1", f"--count={count}"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stderr == b""
 
 
 # --- log lines ----------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ MISTAKES = {
     "not a choice": (digits(preset="new"), "a.preset: 'new': allowed is 'original' or 'corrected'"),
     "not a section": (digits(search=3), "a.search: 3: allowed is a valid dictionary"),
     "an empty list": (digits(search__seeds=[]), "a.search.seeds: []: Tuple should have at least 1 item"),
+    "an item twice": (digits(search__seeds=[1, 2, 1]), "a.search.seeds: 1 is there twice"),
     "an item of a list": (digits(search__seeds=[1, -1]), "a.search.seeds.1: -1: allowed is greater than or equal to 0"),
     "a list of another length": (
         digits(search__controller={"op_bias_init": [1, 2]}),
@@ -425,6 +426,8 @@ def test_ends_quietly_when_its_reader_has_seen_enough():
         (b"\xff\xfe\x00", "not a text file"),
         (b"", "experiments: missing"),
         (b"[" * 5000, "not valid YAML: "),
+        (b"experiments: {a: {search: {l2: 1}, search: {}}}", "not valid YAML: 'search' is there twice in "),
+        (b"experiments: {a: {search: &s {s: *s}}, b: {extends: a, search: &t {s: *t}}}", "a section contains itself"),
     ],
 )
 def test_a_wrong_file_is_one_line(content, expected, tmp_path, capsys):
@@ -435,6 +438,11 @@ def test_a_wrong_file_is_one_line(content, expected, tmp_path, capsys):
     assert captured.out == ""
     assert captured.err.startswith(f"error: {path}: {expected}"), captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_a_key_may_override_a_merged_one(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, y: 2}\n")
+    assert config.read_yaml(tmp_path / "a.yaml")["c"] == {"x": 2, "y": 2}
 
 
 def test_a_missing_file_and_an_unknown_experiment(tmp_path, capsys):

@@ -211,6 +211,9 @@ def test_reads_a_file_and_any_number_of_nodes(tmp_path, capsys):
         ([PAPER, "--filters", "3"], "--filters: 3: allowed is a multiple of 2"),
         ([PAPER, "--layers", "0"], "--layers: 0: allowed is greater than or equal to 1"),
         ([PAPER, "--image-size", "2"], "--image-size: 2: allowed is greater than or equal to 4"),
+        ([PAPER, "--image-size", "9999"], "--image-size: 9999: allowed is less than or equal to 4096"),
+        ([PAPER, "--channels", "9999"], "--channels: 9999: allowed is less than or equal to 1024"),
+        ([PAPER, "--classes", "9" * 20], f"--classes: {'9' * 20}: allowed is less than or equal to 1000000"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):

@@ -335,6 +335,13 @@ def test_wrong_files_are_one_line(saved, tmp_path):
         (content | {"arc": str(uniform_arc(4, 4))}, "incomplete network file: "),
         (content | {"network": {}}, "incomplete network file: "),
         (content | {"state_dict": {}}, "incomplete network file: "),
+        (content | {"classes": ["a", "b"]}, "incomplete network file: classes: not a list of 3 str"),
+        (content | {"classes": 7}, "incomplete network file: classes: not a list of 3 str"),
+        (content | {"mean": "x"}, "incomplete network file: mean: not a list of 1 float"),
+        (content | {"std": [0.1, 0.1]}, "incomplete network file: std: not a list of 1 float"),
+        (content | {"network": content["network"] | {"num_layers": 0}}, "incomplete network file: "),
+        (content | {"network": content["network"] | {"num_layers": -5}}, "incomplete network file: "),
+        (content | {"format": torch.ones(2)}, "network file of format tensor"),
     ):
         torch.save(wrong, path)
         assert expected in refusal(path)

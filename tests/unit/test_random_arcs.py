@@ -79,10 +79,11 @@ def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_negative_count(capsys):
+@pytest.mark.parametrize(("count", "allowed"), [("-1", "greater than or equal to 0"), ("1000001", "less than")])
+def test_count_out_of_range(capsys, count, allowed):
     with pytest.raises(SystemExit, match="2"):
-        random_arcs.main(["--count", "-1"])
-    assert "argument --count: -1 is negative" in capsys.readouterr().err
+        random_arcs.main(["--count", count])
+    assert f"argument --count: '{count}': allowed is {allowed}" in capsys.readouterr().err
 
 
 def test_table(stage):

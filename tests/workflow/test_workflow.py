@@ -156,6 +156,13 @@ def test_mistakes_in_the_config_stop_before_any_job(
     assert not fresh.results.exists()
 
 
+def test_a_key_that_stands_twice_in_the_config(fresh: Workspace) -> None:
+    fresh.config.write_text(fresh.config.read_text() + "\nexperiments: {}\n")
+    printed = fresh.fail("results/tiny/final.pt")
+    assert f"{fresh.config}: not valid YAML: 'experiments' is there twice" in printed
+    assert not fresh.results.exists()
+
+
 def test_only_named_arcs_are_looked_up_in_the_config(fresh: Workspace) -> None:
     done = fresh.run("-n", "results/tiny/final.pt", "results/tiny/networks/random-00/seed1/model.pt")
     assert done.returncode == 0

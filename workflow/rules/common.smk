@@ -3,10 +3,21 @@ import os
 import shlex
 import sys
 
-from enas_core.config import STAGES, Transfer, parse_workflow, stage_settings, to_json
+from pathlib import Path
+
+from enas_core.config import (
+    STAGES,
+    Transfer,
+    parse_workflow,
+    read_yaml,
+    stage_settings,
+    to_json,
+)
 from snakemake.exceptions import WorkflowError
 
 try:
+    for configfile in workflow.configfiles:
+        read_yaml(Path(configfile))  # Snakemake takes the last of two equal keys
     WORKFLOW = parse_workflow(config)
 except ValueError as error:
     raise WorkflowError(str(error))
