@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from trials import assert_same, comparable
 
 ROOT = Path(__file__).parents[2]
@@ -51,14 +52,14 @@ class Workspace:
     """A working folder, and the command that makes the outputs of `job` in it."""
 
     def __init__(self, folder: Path, job: Job) -> None:
-        self.folder, self.job = folder, job
+        self.folder, self.job, self.config = folder, job, ROOT / "tests/configs/faults.yaml"
         results = folder / "results/tiny"
         self.out, self.state, self.log = results / job.folder, results / job.state, results / f"logs/{job.log}.log"
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """The command, in a process group of its own."""
         command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-d", str(self.folder)]
-        command += ["--configfile", str(ROOT / "tests/configs/faults.yaml"), "--cores", "1", "--quiet", "rules"]
+        command += ["--configfile", str(self.config), "--cores", "1", "--quiet", "rules"]
         command += ["--profile", str(ROOT / "workflow/profiles/default"), "--config", "save_every=0.0001", "device=cpu"]
         command += [*options, "--", f"results/tiny/{self.job.folder}/{self.job.weights}"]
         return subprocess.Popen(
@@ -207,6 +208,22 @@ def test_nothing_runs_beside_an_orphan(undisturbed: Workspace, workspace: Worksp
     let_it_end(workspace, orphan)
     assert "  epoch " not in workspace.again()
     workspace.assert_same_as(undisturbed)
+
+
+@only_augment
+def test_an_orphan_of_other_settings_leaves_no_outputs(workspace: Workspace, orphan: int) -> None:
+    """Or Snakemake would take them, newer than the changed settings, for what these ask for."""
+    settings = yaml.safe_load(workspace.config.read_text())
+    settings["experiments"]["tiny"]["augment"]["num_epochs"] = 1
+    workspace.config = workspace.folder / "changed.yaml"
+    workspace.config.write_text(yaml.safe_dump(settings))
+    beside = workspace.start()
+    assert "in use by another process" in beside.communicate(timeout=TIME_LIMIT)[1]
+    os.kill(orphan, signal.SIGCONT)
+    wait_for(lambda: not Path(f"/proc/{orphan}").exists())
+    assert not any(workspace.out.glob("*"))
+    assert "saved under other settings" in workspace.again()
+    assert len(comparable(workspace.out / "epochs.parquet")["epoch"]) == 1
 
 
 @only_augment
