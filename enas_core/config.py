@@ -641,14 +641,14 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         if twice := [name for name, count in names.items() if count > 1]:
-            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} is there twice", problem_mark=node.start_mark)
+            raise ValueError(f"{twice[0]!r} is there twice in what begins in line {node.start_mark.line + 1}")
         return node
 
 
 def read_yaml(path: Path) -> Any:
     """Content of config.yaml, not validated. Raises ValueError, one line, when it is not such a file."""
     try:
-        return yaml.load(path.read_text(), _Loader)
+        return _Loader(path.read_text()).get_single_data()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -245,10 +244,8 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
         content = _only_data(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
-    except pickle.UnpicklingError:
-        raise ValueError(f"{path}: not a {what} file: Python objects, which are never loaded, or corrupt") from None
     except Exception:  # whatever torch finds wrong with the bytes
-        raise ValueError(f"{path}: not a {what} file, or a truncated or corrupt one") from None
+        raise ValueError(f"{path}: not a {what} file, or corrupt (Python objects are never loaded)") from None
     found = content.get("format") if isinstance(content, dict) else None
     if type(found) is not int or found != file_format:
         raise ValueError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")

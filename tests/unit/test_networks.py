@@ -364,7 +364,7 @@ class Code:
 
 def test_a_file_with_code_is_not_executed(tmp_path, capsys):
     torch.save({"format": 1, "arc": Code()}, tmp_path / "model.pt")
-    assert "not a network file: Python objects, which are never loaded" in refusal(tmp_path / "model.pt")
+    assert "not a network file, or corrupt (Python objects are never loaded)" in refusal(tmp_path / "model.pt")
     assert capsys.readouterr().out == ""
 
 
