@@ -1,4 +1,4 @@
-"""What all stages' command lines share: options, log lines, progress, and one-line errors."""
+"""What all stages share: options, inputs that must not change, log lines, progress, and one-line errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ log = logging.getLogger("enas_core")
 
 T = TypeVar("T")
 
+STDOUT = 1  # file descriptor
 MOST_GPUS = 64  # of one machine
 
 
@@ -142,12 +144,6 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
         _start_logging(options.log_file)
         stage(options)
         sys.stdout.flush()
-    except BrokenPipeError as error:
-        if error.filename is not None:
-            return _fail(f"{error.filename}: {error.strerror}")
-        # What reads the output, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except ValueError as error:
         return _fail(" ".join(str(error).split()))
     except RunError as error:
@@ -155,6 +151,8 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
     except KeyboardInterrupt:
         return _fail("interrupted", code=130)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            return 128 + signal.SIGPIPE
         return _fail(f"{error.filename2 or error.filename or 'input/output'}: {error.strerror or error}")
     except Exception as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
@@ -166,6 +164,16 @@ def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], argum
             log.removeHandler(handler)
             handler.close()
     return 0
+
+
+def _reader_has_gone() -> bool:
+    """Whether what reads stdout, such as `head`, has seen enough; if so the rest goes nowhere."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    return gone
 
 
 def _fail(message: str, code: int = 2) -> int:

@@ -241,7 +241,8 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     """Content of a `torch.save` file, which cannot execute code. Raises ValueError, one line, when it is not a
     file of `what` in this format."""
     try:
-        content = _only_data(path.read_bytes())
+        with warnings.catch_warnings(action="ignore"):  # of the form of a pickle: if it matters, it raises
+            content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     except Exception:  # whatever torch finds wrong with the bytes
@@ -250,12 +251,6 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     if type(found) is not int or found != file_format:
         raise ValueError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
     return content
-
-
-def _only_data(content: bytes) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the form of a pickle: if it matters, it raises
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def load(path: str | Path) -> Network:

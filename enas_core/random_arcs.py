@@ -7,17 +7,23 @@ import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import Field
-
 from enas_core import tables
 from enas_core.arc import SAMPLERS, Arc
 from enas_core.cli import Parser, checked, log, run_stage
-from enas_core.config import Experiment, RandomArcs, RandomArcsSettings, fingerprint, from_options, load_stage_settings
+from enas_core.config import (
+    Baseline,
+    Experiment,
+    RandomArcs,
+    RandomArcsSettings,
+    fingerprint,
+    from_options,
+    load_stage_settings,
+)
 
 LOOSE = ("sampler", "seed", "num_nodes")
 """Options that take the place of `--config`."""
 
-Number = Annotated[int, Field(ge=0, le=1_000_000)]
+Number = Annotated[int, Baseline.model_fields["num_arcs"]]
 """Of an arc, or how many of them."""
 
 

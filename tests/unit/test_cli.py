@@ -52,6 +52,7 @@ OTHER_FILE = OSError(errno.ENOENT, "No such file or directory", "a", None, "b")
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.pt"), 2, "error: x.pt: No such file or dir"),
         (OTHER_FILE, 2, "error: b: No such file or directory"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "error: input/output: No space left on device"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "error: input/output: Broken pipe"),  # not of the output
         (OSError("truncated"), 2, "error: input/output: truncated"),
         (RunError("it diverged"), 1, "error: it diverged"),
         (KeyboardInterrupt(), 130, "error: interrupted"),

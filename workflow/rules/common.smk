@@ -2,7 +2,6 @@
 import os
 import shlex
 import sys
-
 from pathlib import Path
 
 from enas_core.config import (
@@ -16,8 +15,8 @@ from enas_core.config import (
 from snakemake.exceptions import WorkflowError
 
 try:
-    for configfile in workflow.configfiles:
-        read_yaml(Path(configfile))  # Snakemake takes the last of two equal keys
+    for config_path in workflow.configfiles:
+        read_yaml(Path(config_path))  # Snakemake takes the last of two equal keys
     WORKFLOW = parse_workflow(config)
 except ValueError as error:
     raise WorkflowError(str(error))
