@@ -7,8 +7,9 @@ from __future__ import annotations
 import models
 from harness import Work, alternate, finish, parser, rows
 
-from enas_core.arc import Arc, uniform_arc
-from enas_core.engine import pick_device
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.device import pick_device
 
 
 def modes(arc: Arc, size: int) -> dict[str, Work]:

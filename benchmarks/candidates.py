@@ -10,10 +10,11 @@ import torch
 from harness import Work, alternate, finish, parser, rows
 from torch import Tensor
 
-from enas_core.arc import uniform_arc
-from enas_core.data import Split, equal_batches, plain_batch
-from enas_core.engine import pick_device
-from enas_core.select_arc import valid_accuracy
+from enas_core.data.batches import equal_batches, plain_batch
+from enas_core.data.prepared import Split
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.device import pick_device
+from enas_core.training.scoring import valid_accuracy
 
 
 def validation_split(images: int) -> Split:

@@ -7,9 +7,9 @@ import models
 import torch
 from harness import Work, alternate, finish, parser, rows
 
-from enas_core.arc import uniform_arc
-from enas_core.controller import Controller, Reinforce
-from enas_core.engine import pick_device
+from enas_core.policies.controller import Controller, Reinforce
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.device import pick_device
 
 ARCS = models.SEARCH.controller.arcs_per_update
 

@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from enas_core.config import Augmentation
-from enas_core.data import Split, plan_epoch, training_batch
-from enas_core.engine import pick_device
+from enas_core.data.batches import plan_epoch, training_batch
+from enas_core.data.prepared import Split
+from enas_core.settings.dataset import Augmentation
+from enas_core.training.device import pick_device
 
 AUGMENTATION = Augmentation()
 MEAN, DEVIATION = torch.tensor([0.49, 0.48, 0.45]), torch.tensor([0.25, 0.24, 0.26])

@@ -25,13 +25,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from enas_core.arc import uniform_arc
-from enas_core.config import DATASETS, Augmentation
-from enas_core.data import Split, plan_epoch, training_batch
-from enas_core.engine import StepLog, accelerate, compile_blocks, compile_whole, factors, hits, pick_device
-from enas_core.network import Network
-from enas_core.schedule import drop_path_keep_probs, steps_per_epoch
-from enas_core.supernet import Supernet
+from enas_core.data.batches import plan_epoch, training_batch
+from enas_core.data.prepared import Split
+from enas_core.settings.dataset import DATASETS, Augmentation
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.spaces.micro.supernet import Supernet
+from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
+from enas_core.training.device import pick_device
+from enas_core.training.evaluation import hits
+from enas_core.training.randomness import factors
+from enas_core.training.schedule import drop_path_keep_probs, steps_per_epoch
+from enas_core.training.steplog import StepLog
 
 BUDGET = 420  # seconds until no further mode is started
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}

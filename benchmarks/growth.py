@@ -15,8 +15,8 @@ import models
 from harness import RESULTS, Work, alternate, finish, parser, peak_megabytes, rows
 from matplotlib.figure import Figure
 
-from enas_core.arc import uniform_arc
-from enas_core.engine import pick_device
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.device import pick_device
 
 BASE = {"filters": 6, "nodes": 5, "layers": 3, "batch": 16}
 VALUES = {

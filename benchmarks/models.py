@@ -7,12 +7,14 @@ import yardstick
 from harness import Work
 from torch import Tensor
 
-from enas_core.arc import Arc, uniform_arc
-from enas_core.config import Augment, Search
-from enas_core.engine import FlatSGD, child_accuracy, loss_of, trained_parameters
-from enas_core.network import Network
-from enas_core.ops import initialise
-from enas_core.supernet import Supernet
+from enas_core.settings.training import Augment, Search
+from enas_core.spaces.layers import initialise
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.spaces.micro.supernet import Supernet
+from enas_core.training.evaluation import child_accuracy, loss_of
+from enas_core.training.optimiser import FlatSGD, trained_parameters
 
 SEARCH, AUGMENT = Search(), Augment()
 LEARNING_RATE = 0.05

@@ -10,11 +10,12 @@ import models
 import torch
 from harness import alternate, finish, parser, rows
 
-from enas_core.arc import uniform_arc
-from enas_core.checkpoint import StateDirectory
-from enas_core.config import Workflow
-from enas_core.controller import Controller, Reinforce
-from enas_core.engine import FlatSGD, pick_device, trained_parameters, untrained_state
+from enas_core.policies.controller import Controller, Reinforce
+from enas_core.settings.workflow import Workflow
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.checkpoint import StateDirectory
+from enas_core.training.device import pick_device
+from enas_core.training.optimiser import FlatSGD, trained_parameters, untrained_state
 
 INTERVAL = 60 * Workflow.model_fields["save_every"].default
 

@@ -8,7 +8,7 @@ import models
 import torch
 from harness import Work, alternate, finish, parser, peak_megabytes, rows
 
-from enas_core.engine import pick_device
+from enas_core.training.device import pick_device
 
 
 def plain(size: int, threads: int) -> Work:

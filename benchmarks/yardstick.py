@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enas_core.arc import Arc, Cell, loose_ids
+from enas_core.spaces.micro.arc import Arc, CellNodes, loose_ids
 
 EPSILON = 1e-5
 
@@ -144,7 +144,7 @@ class FinalConv(nn.Module):
         return F.conv2d(x, torch.cat([self.blocks[i] for i in ids], 1))
 
 
-def run_nodes(states: Tensor, nodes: Cell, ops: list[tuple[nn.Module, nn.Module]]) -> Tensor:
+def run_nodes(states: Tensor, nodes: CellNodes, ops: list[tuple[nn.Module, nn.Module]]) -> Tensor:
     """All states of a cell, stacked, from its two inputs."""
     for node, (op_1, op_2) in zip(nodes, ops, strict=True):
         output = op_1(states[node.index_1]) + op_2(states[node.index_2])
@@ -168,7 +168,7 @@ class SharedCell(nn.Module):
         )
         self.final_conv, self.final_bn = FinalConv(num_nodes + 2, channels), BatchNorm(channels, False)
 
-    def forward(self, older: Tensor, newer: Tensor, nodes: Cell) -> Tensor:
+    def forward(self, older: Tensor, newer: Tensor, nodes: CellNodes) -> Tensor:
         ops = [
             (slots[0][node.op_1][node.index_1], slots[1][node.op_2][node.index_2])
             for slots, node in zip(self.ops, nodes, strict=True)
@@ -212,7 +212,7 @@ class PlainSupernet(nn.Module):
 
 
 class PlainCell(nn.Module):
-    def __init__(self, nodes: Cell, older: int, newer: int, halve: bool, channels: int, reduction: bool) -> None:
+    def __init__(self, nodes: CellNodes, older: int, newer: int, halve: bool, channels: int, reduction: bool) -> None:
         super().__init__()
         self.nodes, self.loose = nodes, loose_ids(nodes)
         self.calibrate_older = calibration(older, halve, channels, tracking=True)

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
-from enas_core.arc import OPS
-from enas_core.cli import Parser, log, run_stage
-from enas_core.config import Experiment, parse_workflow
+from enas_core.console import UserError, log
+from enas_core.options import Parser, run_stage
+from enas_core.settings.experiment import Experiment
+from enas_core.settings.workflow import parse_workflow
+from enas_core.spaces.micro.arc import OPS
 
 
 class Flag(NamedTuple):
@@ -52,10 +54,19 @@ def _dataset(text: str) -> str:
 
 
 _UNUSED = "the original does not use it"
+
+
 _MACRO = "it belongs to the macro search, which is not part of this project"
+
+
 _COSINE = "the learning rate follows the cosine schedule"
+
+
 _REPLICAS = "it distributes the training of the child, which the published commands do not"
+
+
 _NO_CONTROLLER = "with --child_fixed_arc there is no controller"
+
 
 FLAGS = {
     "search_for": Flag(str, None, note="the micro search space is the only one here", only="micro"),
@@ -124,6 +135,7 @@ FLAGS = {
     "controller_use_critic": Flag(_boolean, False, note=_UNUSED),
 }
 
+
 _SEARCH_ONLY = ("controller_", "child_num_branches", "eval_every_epochs")
 """Beginnings of the names of flags that change nothing where the arc is fixed."""
 
@@ -141,7 +153,7 @@ class _FlagParser(argparse.ArgumentParser):
                 self.add_argument(f"--{name}", type=flag.parse)
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(message.removeprefix("argument "))
+        raise UserError(message.removeprefix("argument "))
 
 
 def _parse(command: list[str]) -> dict[str, Any]:
@@ -151,9 +163,9 @@ def _parse(command: list[str]) -> dict[str, Any]:
     if unknown:
         word = unknown[0].partition("=")[0]
         if not word.startswith("--"):
-            raise ValueError(f"{word!r}: not a flag; a value with spaces, such as an arc, needs quotes")
+            raise UserError(f"{word!r}: not a flag; a value with spaces, such as an arc, needs quotes")
         close = difflib.get_close_matches(word, [f"--{name}" for name in FLAGS], n=1)
-        raise ValueError(f"{word}: unknown flag" + "".join(f"; did you mean {name}?" for name in close))
+        raise UserError(f"{word}: unknown flag" + "".join(f"; did you mean {name}?" for name in close))
     return vars(given)
 
 
@@ -164,7 +176,7 @@ def _values(given: dict[str, Any]) -> dict[str, Any]:
         values["controller_train_steps"] *= values["controller_num_aggregate"]
         values["controller_num_aggregate"] = 1
     if values["child_fixed_arc"] is not None and values["controller_training"]:
-        raise ValueError("--child_fixed_arc: needs --nocontroller_training, as in the original")
+        raise UserError("--child_fixed_arc: needs --nocontroller_training, as in the original")
     if not values["controller_training"]:
         values["controller_train_steps"] = 0
     return values
@@ -174,9 +186,9 @@ def _check(name: str, value: Any, given: bool) -> None:
     flag = FLAGS[name]
     if flag.only is not None and value != flag.only:
         origin = "" if given else " (the value when it is not given)"
-        raise ValueError(f"--{name}: {value}{origin} is not supported: {flag.note}; allowed: {flag.only}")
+        raise UserError(f"--{name}: {value}{origin} is not supported: {flag.note}; allowed: {flag.only}")
     if flag.setting and value is None:
-        raise ValueError(f"--{name}: missing")
+        raise UserError(f"--{name}: missing")
 
 
 def _note(name: str, value: Any, augment: bool) -> str:
@@ -221,14 +233,14 @@ def _nested(settings: dict[str, Any]) -> dict[str, Any]:
 def build(name: str, commands: list[list[str]]) -> tuple[dict[str, Any], list[str]]:
     """Content of config.yaml with the experiment called `name`, and lines about flags without meaning.
 
-    A command is the words after `--`. Raises ValueError, one line naming the flag, on the user's mistakes."""
+    A command is the words after `--`. Raises UserError, one line naming the flag, on the user's mistakes."""
     settings: dict[str, tuple[str, Any]] = {}
     notes: dict[str, None] = {}
     for command in commands:
         more, lines = _translate(command)
         for key, (flag, value) in more.items():
             if key in settings and settings[key][1] != value:
-                raise ValueError(f"--{flag}: {settings[key][1]} in one command, {value} in another")
+                raise UserError(f"--{flag}: {settings[key][1]} in one command, {value} in another")
         settings |= more
         notes |= dict.fromkeys(lines)
     constant = {"preset": "original", "dataset.source": "torchvision"}
@@ -238,7 +250,7 @@ def build(name: str, commands: list[list[str]]) -> tuple[dict[str, Any], list[st
     except ValueError as error:
         for key, (flag, _) in settings.items():
             if (message := str(error)).startswith(prefix := f"--name: experiments.{name}.{key}: "):
-                raise ValueError(f"--{flag}: {message.removeprefix(prefix)}") from None
+                raise UserError(f"--{flag}: {message.removeprefix(prefix)}") from None
         raise
     return raw, list(notes)
 
@@ -263,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def stage(options: argparse.Namespace) -> None:
         if not commands:
-            raise ValueError("no flags: the original's flags follow after --")
+            raise UserError("no flags: the original's flags follow after --")
         raw, notes = build(options.name, commands)
         for line in notes:
             log.info(line)

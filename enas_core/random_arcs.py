@@ -7,21 +7,17 @@ import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
-from enas_core import tables
-from enas_core.arc import SAMPLERS, Arc
-from enas_core.cli import Parser, checked, log, run_stage
-from enas_core.config import (
-    Baseline,
-    Experiment,
-    RandomArcs,
-    RandomArcsSettings,
-    fingerprint,
-    from_options,
-    load_stage_settings,
-)
+from enas_core.console import UserError, log
+from enas_core.files.atomic import write_text
+from enas_core.files.tables import provenance, write_table
+from enas_core.options import Parser, checked, run_stage
+from enas_core.settings.experiment import Baseline, Experiment, RandomArcs
+from enas_core.settings.stages import RandomArcsSettings, fingerprint, from_options, load_stage_settings
+from enas_core.spaces.draw_arcs import draw_arcs, network_name
 
 LOOSE = ("sampler", "seed", "num_nodes")
 """Options that take the place of `--config`."""
+
 
 Number = Annotated[int, Baseline.model_fields["num_arcs"]]
 """Of an arc, or how many of them."""
@@ -33,22 +29,12 @@ class LooseOptions(RandomArcs):
     num_nodes: Annotated[int, Experiment.model_fields["num_nodes"]]
 
 
-def draw_arcs(settings: RandomArcs, num_nodes: int, count: int) -> list[Arc]:
-    """Arcs 0..count-1; arc i uses seed + i."""
-    return [SAMPLERS[settings.sampler](settings.seed + i, num_nodes) for i in range(count)]
-
-
-def network_name(index: int) -> str:
-    """Name of the network that is trained with arc `index`."""
-    return f"random-{index:02}"
-
-
 def run(settings: RandomArcsSettings, count: int, out: Path) -> None:
     """Write the table of arcs 0..count-1."""
     arcs = draw_arcs(settings.random_arcs, settings.num_nodes, count)
     chosen = {"sampler": settings.random_arcs.sampler, "seed": settings.random_arcs.seed}
     rows = [{"network": network_name(i), "index": i, "arc": str(arc), **chosen} for i, arc in enumerate(arcs)]
-    tables.write_table(out, "random_arcs", rows, tables.provenance("cpu", fingerprint(settings)))
+    write_table(out, "random_arcs", rows, provenance("cpu", fingerprint(settings)))
     log.info("%d random arcs (%s, seed %d): %s", count, chosen["sampler"], chosen["seed"], out)
 
 
@@ -57,22 +43,22 @@ def _run(options: argparse.Namespace) -> None:
     stage = options.count, options.index, options.out, options.arc_out
     if options.config is None:
         if any(value is not None for value in stage[1:]):
-            raise ValueError("--index, --out and --arc-out need --config")
+            raise UserError("--index, --out and --arc-out need --config")
         settings = from_options(LooseOptions, loose)
         for arc in draw_arcs(settings, settings.num_nodes, 1 if options.count is None else options.count):
             print(arc)
         return
     if loose:
-        raise ValueError(f"--{next(iter(loose)).replace('_', '-')}: --config says it already, give one of the two")
+        raise UserError(f"--{next(iter(loose)).replace('_', '-')}: --config says it already, give one of the two")
     given = [value is not None for value in stage]
     if given not in ([True, False, True, False], [False, True, False, True]):
-        raise ValueError("--config needs --count and --out, or --index and --arc-out")
+        raise UserError("--config needs --count and --out, or --index and --arc-out")
     stage_settings = load_stage_settings(options.config, RandomArcsSettings)
     if options.out is not None:
         run(stage_settings, options.count, options.out)
     else:
         *_, arc = draw_arcs(stage_settings.random_arcs, stage_settings.num_nodes, options.index + 1)
-        tables.write_text(options.arc_out, f"{arc}\n")
+        write_text(options.arc_out, f"{arc}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

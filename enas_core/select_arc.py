@@ -3,76 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from enas_core import cli, schedule
-from enas_core.arc import Arc, read_arc, uniform_arc
-from enas_core.cli import log
-from enas_core.config import SelectArcSettings, fingerprint, load_stage_settings
-from enas_core.controller import Controller
-from enas_core.data import Split, equal_batches, plain_batch
-from enas_core.engine import accelerate, build_supernet, child_accuracy, describe_device, load_for, placed
-from enas_core.network import count_macs
-from enas_core.supernet import Supernet, load_into
-from enas_core.tables import provenance, read_table, write_table, write_text
-
-MAX_ATTEMPTS = 100  # batches of samples without a new arc before the policy counts as exhausted
-
-
-def policy_samples(settings: SelectArcSettings, controller: Controller, seed: int) -> Iterator[list[Arc]]:
-    """Arcs of the search's policy, without end, in batches of `num_candidates`."""
-    count = settings.select.num_candidates
-    if settings.search.policy == "random":
-        for first in itertools.count(0, count):
-            seeds = (schedule.stream_seed(seed, "candidates", i) for i in range(first, first + count))
-            yield [uniform_arc(s, settings.num_nodes) for s in seeds]
-    generator = torch.Generator().manual_seed(schedule.stream_seed(seed, "candidates"))
-    while True:
-        with torch.no_grad():
-            yield controller.sample(count, generator).arcs
-
-
-def distinct(batches: Iterator[list[Arc]], count: int) -> list[Arc]:
-    """Up to `count` distinct arcs in the order in which they are first sampled."""
-    arcs: dict[Arc, None] = {}
-    idle = 0
-    while len(arcs) < count and idle < MAX_ATTEMPTS:
-        before = len(arcs)
-        arcs.update(dict.fromkeys(next(batches)))
-        idle = 0 if len(arcs) > before else idle + 1
-    if len(arcs) < count:
-        log.info("the policy samples no more than %d distinct arcs (%d were asked for)", len(arcs), count)
-    return list(arcs)[:count]
-
-
-def valid_accuracy(supernet: Supernet, arc: Arc, valid: Split, batch_size: int) -> float:
-    """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout."""
-    correct = torch.zeros((), device=valid.labels.device, dtype=torch.float64)
-    for rows in equal_batches(len(valid), batch_size):
-        images, labels = plain_batch(valid, rows)
-        correct += child_accuracy(supernet, arc, images, labels) * len(labels)
-    return round(float(correct)) / len(valid)
-
-
-def select(candidates: list[dict[str, Any]]) -> None:
-    """Mark the arc of highest accuracy as selected among the policy's own (source `controller`); of equals, the
-    first in the order of their integers. Random and named arcs are there for comparison only."""
-    own = [row for row in candidates if row["source"] == "controller"]
-    best = min(own, key=lambda row: (-row["valid_accuracy"], Arc.parse(row["arc"])))
-    for row in candidates:
-        row["selected"] = row is best
+from enas_core.console import UserError, log, progress
+from enas_core.files.atomic import write_text
+from enas_core.files.inputs import Inputs
+from enas_core.files.tables import provenance, read_table, write_table
+from enas_core.options import Parser, run_stage
+from enas_core.policies.controller import Controller
+from enas_core.settings.stages import SelectArcSettings, fingerprint, load_stage_settings
+from enas_core.spaces.measure import count_macs
+from enas_core.spaces.micro.arc import Arc, read_arc
+from enas_core.training.compilation import accelerate
+from enas_core.training.device import describe_device, placed
+from enas_core.training.run import build_supernet, load_for
+from enas_core.training.saved_supernet import load_supernet
+from enas_core.training.scoring import distinct, policy_samples, select, valid_accuracy
 
 
 def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     read = [options.config, options.data / "manifest.json", options.supernet, options.own, options.random_arcs]
-    inputs = cli.Inputs(*filter(None, read), *options.named_arc)
+    inputs = Inputs(*filter(None, read), *options.named_arc)
     settings = load_stage_settings(options.config, SelectArcSettings)
     given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
     given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
@@ -84,7 +39,7 @@ def score(
     options: argparse.Namespace,
     settings: SelectArcSettings,
     given: list[tuple[str, Arc]],
-    inputs: cli.Inputs,
+    inputs: Inputs,
     device: torch.device,
 ) -> None:
     """Score `given` arcs (source and arc), and the policy's own unless they are scored already; write the table."""
@@ -93,7 +48,7 @@ def score(
 
     supernet = build_supernet(settings, data)
     controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
-    load_into(options.supernet, supernet, controller)
+    load_supernet(options.supernet, supernet, controller)
     accelerate(supernet.to(device), settings, device)
     with torch.device("meta"):
         shape_only = build_supernet(settings, data)
@@ -110,7 +65,7 @@ def score(
             "params": shape_only.path_parameters(arc),
             "macs": count_macs(shape_only, data.in_channels, data.image_size, arc),
         }
-        for source, arc in cli.progress(given, "candidates", len(given))
+        for source, arc in progress(given, "candidates", len(given))
     ]
     select(candidates)
     best = next(row for row in candidates if row["selected"])
@@ -127,12 +82,12 @@ def _random_arcs(path: Path | None, num_nodes: int) -> list[Arc]:
     try:
         return [Arc.parse(row["arc"] or "", num_nodes) for row in rows]
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = cli.Parser("select_arc", "Score arcs with the shared weights and select the controller's best.")
+    parser = Parser("select_arc", "Score arcs with the shared weights and select the controller's best.")
     parser.add_settings("select_arc")
     parser.add_data()
     parser.add_argument("--supernet", type=Path, required=True, help="supernet.pt of the search")
@@ -144,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--arc-out", type=Path, help="file for the selected arc")
     parser.add_device()
     parser.add_gpus()
-    return cli.run_stage(parser, stage, arguments)
+    return run_stage(parser, stage, arguments)
 
 
 if __name__ == "__main__":

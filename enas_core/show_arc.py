@@ -10,11 +10,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from enas_core.arc import Arc
-from enas_core.cli import Parser, run_stage
-from enas_core.config import DATASETS, Augment, Settings, from_options
-from enas_core.draw import draw
-from enas_core.tables import write_text
+from enas_core.console import UserError
+from enas_core.fields import Settings
+from enas_core.files.atomic import write_text
+from enas_core.options import Parser, run_stage
+from enas_core.settings.dataset import DATASETS
+from enas_core.settings.stages import from_options
+from enas_core.settings.training import Augment
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.drawing import draw
 
 _CIFAR = DATASETS["cifar10"]
 
@@ -39,14 +43,14 @@ HELP = {
 
 
 def read_arc(text: str) -> Arc:
-    """An arc from its integer form, or from a file that holds it. Raises ValueError, one line."""
+    """An arc from its integer form, or from a file that holds it. Raises UserError, one line."""
     if os.path.isfile(text):
         try:
             return Arc.parse(Path(text).read_text(encoding="ascii"))
         except ValueError as error:
-            raise ValueError(f"{text}: {error}") from None
+            raise UserError(f"{text}: {error}") from None
     if len(text.split()) == 1 and not text.strip().isdigit():
-        raise ValueError(f"{text}: neither an arc in quotes nor a file")
+        raise UserError(f"{text}: neither an arc in quotes nor a file")
     return Arc.parse(text)
 
 
@@ -55,7 +59,8 @@ def count(arc: Arc, size: NetworkSize) -> tuple[int, int | None, int]:
     multiply-accumulates for one image, of the network built without memory on torch's meta device."""
     import torch
 
-    from enas_core.network import Network, count_macs, count_parameters
+    from enas_core.spaces.measure import count_macs, count_parameters
+    from enas_core.spaces.micro.network import Network
 
     aux_head = size.image_size // 4 >= 5
     with torch.device("meta"):

@@ -22,9 +22,11 @@ import trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enas_core import augment, predict, prepare_data, search, select_arc
-from enas_core.network import load
-from enas_core.tables import provenance, write_table
+from enas_core import predict, prepare_data, select_arc
+from enas_core.files.tables import provenance, write_table
+from enas_core.spaces.saved import load_network
+from enas_core.training.network import AugmentRun
+from enas_core.training.supernet import SearchRun
 
 EXAMPLES = settings(
     max_examples=70, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -129,9 +131,9 @@ def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
 
 LATE = {
     "prepare_data": (prepare_data, "mean_and_std"),
-    "search": (search.SearchRun, "finish_epoch"),
+    "search": (SearchRun, "finish_epoch"),
     "select_arc": (select_arc, "select"),
-    "augment": (augment.AugmentRun, "finish_epoch"),
+    "augment": (AugmentRun, "finish_epoch"),
 }
 """What each stage calls when it has begun and written no result yet."""
 
@@ -332,7 +334,7 @@ def test_network_files(desk: Desk) -> None:
     ):
         torch.save(other, path)
         with pytest.raises(ValueError, match=r"^[^\n]*model\.pt: [^\n]+$"):
-            load(path)
+            load_network(path)
         desk.refuse("final", "model.pt: ")
     torch.save({**content, "arc": " ".join(["0 4 1 4"] * 6)}, path)
     desk.refuse("final", "model.pt: ")

@@ -17,8 +17,10 @@ import trials
 from pydantic import TypeAdapter, ValidationError
 from trials import ForkServer
 
-from enas_core import augment, network, predict, select_arc
-from enas_core.config import Name, parse_workflow
+from enas_core import augment, predict, select_arc
+from enas_core.fields import Name
+from enas_core.settings.workflow import parse_workflow
+from enas_core.spaces.saved import load_network
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("enas_core/*.py"), *ROOT.glob("workflow/scripts/*.py"), *ROOT.glob("benchmarks/*.py")])
@@ -123,7 +125,7 @@ def test_network(tmp_path: Path, malicious: bytes) -> None:
     path = tmp_path / "final.pt"
     path.write_bytes(malicious)
     with pytest.raises(ValueError, match=r"final\.pt: not a network file"):
-        network.load(path)
+        load_network(path)
     assert predict.main([str(path), "image.png", "--device", "cpu"]) == 2
 
 

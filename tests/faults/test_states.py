@@ -17,9 +17,9 @@ import torch
 import trials
 from trials import ForkServer, Position
 
-from enas_core.checkpoint import Saver, StateDirectory, resume
-from enas_core.cli import Inputs
-from enas_core.tables import table_identity, write_table
+from enas_core.files.inputs import Inputs
+from enas_core.files.tables import table_identity, write_table
+from enas_core.training.checkpoint import Saver, StateDirectory, resume
 
 STAGES = list(trials.WEIGHTS)
 

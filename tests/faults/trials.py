@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
-from enas_core.config import STAGES, parse_workflow, stage_settings, to_json
-from enas_core.prepare_data import prepare
-from enas_core.tables import TIMING_COLUMNS, read_provenance
+from enas_core.data.prepare import prepare
+from enas_core.files.tables import TIMING_COLUMNS, read_provenance
+from enas_core.settings.stages import STAGES, stage_settings, to_json
+from enas_core.settings.workflow import parse_workflow
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 ARC = "0 0 1 3 1 4 2 1 0 2 3 0 1 1 0 4 2 0 1 3 3 2 0 1"

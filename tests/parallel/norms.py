@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from enas_core.ops import BatchNorm
-from enas_core.parallel import join
+from enas_core.spaces.layers import BatchNorm
+from enas_core.training.processes import join
 
 CASES = [(torch.float64, 7, False), (torch.float64, 8, True), (torch.float64, 1, True), (torch.bfloat16, 8, True)]
 """Type of the maps, images in the whole batch (1: all processes but one have none), moving statistics or not."""

@@ -15,12 +15,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enas_core.checkpoint import StateDirectory
-from enas_core.config import Augment
-from enas_core.engine import spread
-from enas_core.network import load
-from enas_core.parallel import ALONE, Processes, claim_gpus, visible_gpus
-from enas_core.tables import TIMING_COLUMNS, read_provenance
+from enas_core.files.tables import TIMING_COLUMNS, read_provenance
+from enas_core.settings.training import Augment
+from enas_core.spaces.saved import load_network
+from enas_core.training.checkpoint import StateDirectory
+from enas_core.training.gpus import claim_gpus, visible_gpus
+from enas_core.training.optimiser import spread
+from enas_core.training.processes import ALONE, Processes
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -183,7 +184,7 @@ def test_an_interrupted_stage_of_two_processes_resumes(inputs, tmp_path, number)
     assert code == 0, errors
     assert "goes on at epoch" in (broken / "log").read_text()
     pd.testing.assert_frame_equal(table(whole), table(broken), check_exact=True)
-    ours, theirs = (load(out / "model.pt").state_dict() for out in (whole, broken))
+    ours, theirs = (load_network(out / "model.pt").state_dict() for out in (whole, broken))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import torch
 
-from enas_core.arc import read_arc
-from enas_core.augment import AugmentRun
-from enas_core.checkpoint import Saver, StateDirectory
-from enas_core.config import AugmentSettings, SearchSettings, load_stage_settings
-from enas_core.data import load
-from enas_core.parallel import join
-from enas_core.search import SearchRun
+from enas_core.data.prepared import load_prepared
+from enas_core.settings.stages import AugmentSettings, SearchSettings, load_stage_settings
+from enas_core.spaces.micro.arc import read_arc
+from enas_core.training.checkpoint import Saver, StateDirectory
+from enas_core.training.network import AugmentRun
+from enas_core.training.processes import join
+from enas_core.training.supernet import SearchRun
 
 CPU = torch.device("cpu")
 
 
 def runs(inputs, processes, per_process):
     """The two trainings."""
-    data = load(inputs / "data", CPU)
+    data = load_prepared(inputs / "data", CPU)
     search = load_stage_settings(inputs / "config/search.json", SearchSettings)
     augment = load_stage_settings(inputs / "config/augment.json", AugmentSettings)
     if per_process:

@@ -14,9 +14,9 @@ from fill import CONTROLLER_FILL, golden_controller
 from golden import Case, Comparison, absolute, read_json, read_npz, relative
 from torch import Tensor
 
-from enas_core.arc import Arc
-from enas_core.config import Controller as ControllerSettings
-from enas_core.controller import Controller, Reinforce, Sample
+from enas_core.policies.controller import Controller, Reinforce, Sample
+from enas_core.settings.training import Controller as ControllerSettings
+from enas_core.spaces.micro.arc import Arc
 
 TOLERANCE = 1e-5
 REWARD_BATCH = 160

@@ -14,9 +14,10 @@ from formulas import images
 from golden import Case, Comparison, absolute, names, read_json, read_npz, relative
 from torch import Tensor
 
-from enas_core.arc import Arc
-from enas_core.network import Network, count_parameters
-from enas_core.supernet import Supernet
+from enas_core.spaces.measure import count_parameters
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.supernet import Supernet
 
 DTYPES = ("float64", "float32")
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}

@@ -15,9 +15,9 @@ from formulas import images, labels
 from golden import Case, Comparison, absolute, read_json, relative
 from torch import Tensor, nn
 
-from enas_core.arc import OPS, Arc
-from enas_core.config import Search
-from enas_core.ops import BlockConv, conv, initialise
+from enas_core.settings.training import Search
+from enas_core.spaces.layers import BlockConv, conv, initialise
+from enas_core.spaces.micro.arc import OPS, Arc
 
 ENAS_PAPER = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1 1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
 CHAIN_IDENTITY = "0 4 1 4 2 4 2 4 3 4 3 4 4 4 4 4 5 4 5 4 0 4 1 4 2 4 2 4 3 4 3 4 4 4 4 4 5 4 5 4"

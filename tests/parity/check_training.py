@@ -20,12 +20,12 @@ from formulas import images, labels
 from golden import Case, Comparison, absolute, read_json, read_npz, relative
 from torch import Tensor
 
-from enas_core.arc import Arc
-from enas_core.config import Augment, Search, Training
-from enas_core.engine import TrainingRun
-from enas_core.network import Network
-from enas_core.ops import BatchNorm
-from enas_core.supernet import Supernet
+from enas_core.settings.training import Augment, Search, Training
+from enas_core.spaces.layers import BatchNorm
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.supernet import Supernet
+from enas_core.training.run import TrainingRun
 
 GRADIENT_TOLERANCE = {"float64": 1e-9, "float32": 5e-2}
 FORWARD_TOLERANCE = {"float64": 1e-9, "float32": 1e-4}

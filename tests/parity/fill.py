@@ -7,12 +7,13 @@ import torch
 from formulas import bn_params, controller_weight, conv_weight, depthwise_weight
 from torch import Tensor, nn
 
-from enas_core.arc import OPS
-from enas_core.config import Controller as ControllerSettings
-from enas_core.controller import Controller
-from enas_core.network import Network
-from enas_core.ops import AuxHead, BatchNorm, FactorizedReduction, ReLUConvBN, SepConv
-from enas_core.supernet import Supernet
+from enas_core.policies.controller import Controller
+from enas_core.settings.training import Controller as ControllerSettings
+from enas_core.spaces.layers import AuxHead, BatchNorm
+from enas_core.spaces.micro.arc import OPS
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, SepConv
+from enas_core.spaces.micro.supernet import Supernet
 
 STEM, CLASSIFIER, AUX = 90, 91, 92  # layers' numbers
 BASE, PRE_REDUCTION, FINAL, NODES, LOOSE = 2, 3, 4, 10, 30  # blocks' numbers; calibration: 0, 1

@@ -15,9 +15,9 @@ from golden import Comparison
 from scipy import stats
 from torch import Tensor
 
-from enas_core.arc import OPS, Arc
-from enas_core.config import Controller as ControllerSettings
-from enas_core.controller import Controller, Reinforce
+from enas_core.policies.controller import Controller, Reinforce
+from enas_core.settings.training import Controller as ControllerSettings
+from enas_core.spaces.micro.arc import OPS, Arc
 
 SIGNIFICANCE = 1e-4
 """A right distribution fails at one seed in so many thousand; the wrong ones below have far smaller p-values."""

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from enas_core.arc import OPS, Arc, Node, loose_ids, reference_arc, uniform_arc
+from enas_core.spaces.micro.arc import OPS, Arc, Node, loose_ids
+from enas_core.spaces.micro.sampling import reference_arc, uniform_arc
 
 PAPER = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1 1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
 stable = settings(derandomize=True, deadline=None)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import harness
 import models
 
-from enas_core.arc import uniform_arc
+from enas_core.spaces.micro.sampling import uniform_arc
 
 BATCH, LAYERS, FILTERS = 4, 3, 4
 

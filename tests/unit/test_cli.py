@@ -16,7 +16,8 @@ import pytest
 from pydantic import Field
 
 from enas_core import cli, final
-from enas_core.cli import Parser, RunError, checked, log, progress, run_stage, time_left
+from enas_core.console import RunError, log, progress, time_left
+from enas_core.options import Parser, checked, run_stage
 
 PROGRAMS = sorted(path.stem for path in Path(cli.__file__).parent.glob("*.py") if "def main(" in path.read_text())
 

@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core import compare
-from enas_core.arc import uniform_arc
-from enas_core.compare import differences, metrics_row, read_search, role_of, summarise, units
-from enas_core.network import Network, save
-from enas_core.stats import ALPHA
-from enas_core.tables import SCHEMAS, provenance, read_table, write_table
+from enas_core.analysis.comparison import differences, metrics_row, read_search, role_of, summarise, units
+from enas_core.analysis.statistics import ALPHA
+from enas_core.files.tables import SCHEMAS, provenance, read_table, write_table
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.spaces.saved import save_network
 
 MADE_BY = provenance("cpu", "abc")
 
@@ -301,7 +302,7 @@ def train(folder: Path, network: str, seed: int, number: int, accuracies: Sequen
     """The folder of a finished training of arc `number`."""
     arc = uniform_arc(number, num_nodes=2)
     shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
-    save(folder / "model.pt", Network(arc, aux_head=False, **shape), {})
+    save_network(folder / "model.pt", Network(arc, aux_head=False, **shape), {})
     row = dict.fromkeys(SCHEMAS["augment_epochs"].names) | {"experiment": "x", "dataset": "digits", "network": network}
     row |= {"arc": str(arc), "seed": seed, "seconds": 10.0}
     rows = [row | {"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies)]

@@ -14,7 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core import config
-from enas_core.config import PRESETS, STAGES, load_stage_settings, load_workflow, parse_workflow, stage_settings
+from enas_core.settings.presets import PRESETS
+from enas_core.settings.stages import (
+    STAGES,
+    PrepareDataSettings,
+    SearchSettings,
+    fingerprint,
+    load_stage_settings,
+    stage_settings,
+    to_json,
+)
+from enas_core.settings.workflow import load_workflow, parse_workflow, read_yaml
 
 ROOT = Path(__file__).parents[2]
 ARC = " ".join(["0 4 1 4"] * 10)
@@ -318,8 +328,7 @@ def test_a_stage_sees_what_it_depends_on(changes, stages):
     before, after = (parse(a=digits(**change))["a"] for change in ({}, changes))
     assert before != after
     texts = {
-        stage: [config.to_json(stage_settings("a", experiment, stage)) for experiment in (before, after)]
-        for stage in STAGES
+        stage: [to_json(stage_settings("a", experiment, stage)) for experiment in (before, after)] for stage in STAGES
     }
     assert {stage for stage, (one, other) in texts.items() if one != other} == stages
 
@@ -328,19 +337,19 @@ def test_a_stage_sees_what_it_depends_on(changes, stages):
 def test_settings_of_a_stage_survive_their_file(stage, tmp_path):
     settings = stage_settings("a", parse(a=cifar(preset="corrected"))["a"], stage)
     path = tmp_path / f"{stage}.json"
-    assert config.main(["--resolved", config.to_json(settings), "--out", str(path)]) == 0
+    assert config.main(["--resolved", to_json(settings), "--out", str(path)]) == 0
     assert load_stage_settings(path, STAGES[stage]) == settings
-    assert path.read_text() == config.to_json(load_stage_settings(path, STAGES[stage]))
+    assert path.read_text() == to_json(load_stage_settings(path, STAGES[stage]))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_equal_settings_give_equal_text():
     one = digits(search__l2="1e-4", num_nodes=5)
     other = dict(reversed(digits(search__l2=0.0001).items()))
-    texts = [config.to_json(stage_settings("a", parse(a=raw)["a"], "search")) for raw in (one, other)]
+    texts = [to_json(stage_settings("a", parse(a=raw)["a"], "search")) for raw in (one, other)]
     assert texts[0] == texts[1]
     assert json.loads(texts[0])
-    assert config.fingerprint(stage_settings("a", parse(a=one)["a"], "search")) != config.fingerprint(
+    assert fingerprint(stage_settings("a", parse(a=one)["a"], "search")) != fingerprint(
         stage_settings("a", parse(a=digits(search__l2=0.5))["a"], "search")
     )
 
@@ -359,7 +368,7 @@ def test_a_wrong_settings_file_is_one_line(content, expected, tmp_path):
     path = tmp_path / "prepare_data.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=expected) as caught:
-        load_stage_settings(path, config.PrepareDataSettings)
+        load_stage_settings(path, PrepareDataSettings)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value).splitlines()) == 1
     assert ": : " not in str(caught.value)
@@ -367,7 +376,7 @@ def test_a_wrong_settings_file_is_one_line(content, expected, tmp_path):
 
 def test_a_missing_settings_file_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"search\.json: No such file or directory$"):
-        load_stage_settings(tmp_path / "search.json", config.SearchSettings)
+        load_stage_settings(tmp_path / "search.json", SearchSettings)
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -442,7 +451,7 @@ def test_a_wrong_file_is_one_line(content, expected, tmp_path, capsys):
 
 def test_a_key_may_override_a_merged_one(tmp_path):
     (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, y: 2}\n")
-    assert config.read_yaml(tmp_path / "a.yaml")["c"] == {"x": 2, "y": 2}
+    assert read_yaml(tmp_path / "a.yaml")["c"] == {"x": 2, "y": 2}
 
 
 def test_a_missing_file_and_an_unknown_experiment(tmp_path, capsys):

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enas_core.config import Augmentation
-from enas_core.data import EpochPlan, Split, equal_batches, load, plain_batch, plan_epoch, training_batch
+from enas_core.data.batches import EpochPlan, equal_batches, plain_batch, plan_epoch, training_batch
+from enas_core.data.prepared import Split, load_prepared
+from enas_core.settings.dataset import Augmentation
 
 CPU = torch.device("cpu")
 
@@ -191,7 +192,7 @@ def write_prepared(folder, **changes):
 
 def test_load(tmp_path):
     write_prepared(tmp_path)
-    data = load(tmp_path, CPU)
+    data = load_prepared(tmp_path, CPU)
     assert (len(data.train), len(data.test)) == (4, 2)
     assert (data.image_size, data.in_channels, data.num_classes) == (4, 3, 2)
     images, labels = plain_batch(data.train, slice(0, 1))
@@ -204,11 +205,11 @@ def test_load(tmp_path):
 
 def test_fingerprint_is_that_of_the_arrays(tmp_path):
     write_prepared(tmp_path)
-    first = load(tmp_path, CPU).fingerprint
+    first = load_prepared(tmp_path, CPU).fingerprint
     write_prepared(tmp_path, mean=[0.0, 0.0, 0.0])
-    assert load(tmp_path, CPU).fingerprint == first
+    assert load_prepared(tmp_path, CPU).fingerprint == first
     write_prepared(tmp_path, test_labels=np.array([0, 1]))
-    assert load(tmp_path, CPU).fingerprint != first
+    assert load_prepared(tmp_path, CPU).fingerprint != first
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_fingerprint_is_that_of_the_arrays(tmp_path):
 def test_wrong_files_are_one_line(changes, expected, tmp_path):
     write_prepared(tmp_path, **changes)
     with pytest.raises(ValueError, match=str(tmp_path)) as caught:
-        load(tmp_path, CPU)
+        load_prepared(tmp_path, CPU)
     assert expected in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -239,8 +240,8 @@ def test_missing_and_damaged_files_are_one_line(name, tmp_path):
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[:-1])
     with pytest.raises(ValueError, match=rf"^{tmp_path / name}: ") as caught:
-        load(tmp_path, CPU)
+        load_prepared(tmp_path, CPU)
     assert len(str(caught.value).splitlines()) == 1
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=rf"^{tmp_path / name}: No such file or directory; run prepare_data$"):
-        load(tmp_path, CPU)
+        load_prepared(tmp_path, CPU)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core import show_arc
-from enas_core.arc import OPS, Arc, loose_ids, reference_arc, uniform_arc
-from enas_core.draw import COLOURS, draw
+from enas_core.spaces.micro.arc import OPS, Arc, loose_ids
+from enas_core.spaces.micro.drawing import COLOURS, draw
+from enas_core.spaces.micro.sampling import reference_arc, uniform_arc
 
 PAPER = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1 1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
 CHAIN = Arc.from_integers(v for _ in range(2) for i in range(10) for v in (i + 1, 4, i + 1, 4))

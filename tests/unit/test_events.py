@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from enas_core.events import EventFiles
+from enas_core.training.events import EventFiles
 
 
 def rows(count: int) -> list[dict[str, Any]]:

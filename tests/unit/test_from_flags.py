@@ -7,8 +7,10 @@ import sys
 import pytest
 import yaml
 
-from enas_core.config import AugmentSection, Controller, Experiment, SearchSection, parse_workflow
 from enas_core.from_flags import FLAGS, main
+from enas_core.settings.experiment import Experiment
+from enas_core.settings.training import AugmentSection, Controller, SearchSection
+from enas_core.settings.workflow import parse_workflow
 
 ARC = "0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 4"
 

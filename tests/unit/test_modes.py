@@ -14,8 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import models
 
-from enas_core.arc import Arc, uniform_arc
-from enas_core.engine import accelerate, compile_blocks, compile_whole, loss_of
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
+from enas_core.training.evaluation import loss_of
 
 SIZES = (1, 4)  # layers, filters
 BOTH_KERNELS = Arc.parse("0 0 1 1 0 2 1 3  0 1 1 0 2 4 0 0")

@@ -9,11 +9,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enas_core import network as networks
-from enas_core import supernet as supernets
-from enas_core.arc import OPS, Arc, loose_ids, uniform_arc
-from enas_core.network import Network, count_macs, count_parameters, reduction_layers
-from enas_core.supernet import Supernet
+from enas_core.spaces.measure import count_macs, count_parameters
+from enas_core.spaces.micro.arc import OPS, Arc, loose_ids
+from enas_core.spaces.micro.cell import reduction_layers
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.saved import load_network, save_network
+from enas_core.training.saved_supernet import load_supernet, save_supernet
 
 SIZES = [8, 9, 11, 13, 17]
 FACTS = {"classes": ["a", "b", "c"], "mean": [0.5], "std": [0.25], "experiment": "tiny", "test_accuracy": 0.5}
@@ -293,13 +296,13 @@ def saved(tmp_path):
     network = network_of(uniform_arc(3, 4), aux_head=True, image_size=20, bn_zero_debias=True)
     network(images_of(6, 20))
     path = tmp_path / "model.pt"
-    networks.save(path, network, FACTS)
+    save_network(path, network, FACTS)
     return network.eval(), path
 
 
 def test_a_network_comes_back_as_it_was(saved):
     network, path = saved
-    loaded = networks.load(path)
+    loaded = load_network(path)
     assert not loaded.training
     assert loaded.arc == network.arc
     assert loaded.settings == network.settings
@@ -307,7 +310,7 @@ def test_a_network_comes_back_as_it_was(saved):
     assert torch.equal(loaded(images_of(6, 20)), network(images_of(6, 20)))
     state = loaded.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-    assert networks.load(str(path)).arc == network.arc
+    assert load_network(str(path)).arc == network.arc
 
 
 def test_a_network_file_holds_no_code(saved):
@@ -317,7 +320,7 @@ def test_a_network_file_holds_no_code(saved):
 
 def refusal(path):
     with pytest.raises(ValueError, match=rf"^{path}: ") as caught:
-        networks.load(path)
+        load_network(path)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
@@ -377,14 +380,14 @@ def test_a_pickle_of_another_protocol_is_one_line_without_a_warning(tmp_path, re
 def test_a_supernet_comes_back_as_it_was(tmp_path):
     supernet, other, path = supernet_of(2), supernet_of(2), tmp_path / "supernet.pt"
     controller, other_controller = (torch.nn.Linear(2, 3) for _ in range(2))
-    supernets.save(path, supernet, controller.state_dict())
+    save_supernet(path, supernet, controller.state_dict())
     with torch.no_grad():
         for p in other.parameters():
             p.zero_()
-    supernets.load_into(path, other, other_controller)
+    load_supernet(path, other, other_controller)
     assert torch.equal(controller.weight, other_controller.weight)
     assert all(map(torch.equal, supernet.parameters(), other.parameters()))
     for wrong in ((supernet_of(3), controller), (other, torch.nn.Linear(2, 4))):
         with pytest.raises(ValueError, match=rf"^{path}: not of this supernet: ") as caught:
-            supernets.load_into(path, *wrong)
+            load_supernet(path, *wrong)
         assert len(str(caught.value).splitlines()) == 1

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enas_core import calibrate, plan
-from enas_core.calibrate import Cost
-from enas_core.config import Source, load_workflow, parse_workflow
-from enas_core.plan import Job, chains, explain, makespan, read_jobs
+from enas_core import plan
+from enas_core.planning import calibrate as calibration
+from enas_core.planning.calibrate import Clock, Cost, calibrate, num_test
+from enas_core.planning.costs import job_seconds, search_seconds, typical
+from enas_core.planning.jobs import Job, chains, explain, makespan, read_jobs
+from enas_core.settings.dataset import Source
+from enas_core.settings.workflow import load_workflow, parse_workflow
 
 DRY_RUN = """\
 Building DAG of jobs...
@@ -137,18 +140,18 @@ COST = Cost(start=1000.0, step=10.0, forward=1.0, once=0.1, memory=1, device="cp
     ],
 )
 def test_seconds_of_a_job(rule, seconds, experiment):
-    assert plan.job_seconds(rule, experiment, COST) == pytest.approx(seconds)
+    assert job_seconds(rule, experiment, COST) == pytest.approx(seconds)
 
 
 def test_a_random_policy_has_no_controller_to_train(experiment):
     search = experiment.search.model_copy(update={"policy": "random"})
     random = experiment.model_copy(update={"search": search})
-    assert plan.search_seconds(random, COST) == pytest.approx(1000 + 3 * (3 * 10 + 4 * 1))
+    assert search_seconds(random, COST) == pytest.approx(1000 + 3 * (3 * 10 + 4 * 1))
 
 
 def test_the_typical_cost_is_the_median_with_the_most_memory():
     costs = [Cost(s, 2 * s, 3 * s, 0.0, m, "cpu") for s, m in ((1.0, 5), (9.0, 7), (2.0, 6))]
-    assert plan.typical(costs) == Cost(2.0, 4.0, 6.0, 0.0, 7, "cpu")
+    assert typical(costs) == Cost(2.0, 4.0, 6.0, 0.0, 7, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_the_typical_cost_is_the_median_with_the_most_memory():
     ],
 )
 def test_number_of_test_images(source, number):
-    assert calibrate.num_test(Source(**source)) == number
+    assert num_test(Source(**source)) == number
 
 
 # --- wall-clock time ----------------------------------------------------------------------------
@@ -210,8 +213,8 @@ def test_jobs_without_a_device_wait_for_none():
 
 def test_a_clock_leaves_the_warm_up_out(monkeypatch):
     times = iter([100.0, 107.0, 109.0, 112.0, 114.0])
-    monkeypatch.setattr(calibrate.time, "monotonic", lambda: next(times))
-    clock = calibrate.Clock("cpu")
+    monkeypatch.setattr(calibration.time, "monotonic", lambda: next(times))
+    clock = Clock("cpu")
     for _ in range(4):
         clock.step()
     assert clock.seconds() == 2.0
@@ -221,7 +224,7 @@ def test_a_clock_leaves_the_warm_up_out(monkeypatch):
 def test_a_mistake_in_the_child_is_raised_here(experiment, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none, for the child
     with pytest.raises(ValueError, match="no CUDA device is there"):
-        calibrate.calibrate("a", experiment, "search", "cuda")
+        calibrate("a", experiment, "search", "cuda")
 
 
 # --- the tool -----------------------------------------------------------------------------------
@@ -261,7 +264,7 @@ def test_a_plan(tool):
     assert (code, err) == (0, "")
     assert calls == [["x", "y", "--dry-run", "--configfile", "config.yaml", "--forceall"]]
     experiment = load_workflow(plan.Path("config.yaml")).experiments["a"]
-    search, select, augment = (plan.job_seconds(r, experiment, COST) for r in ("search", "select_arc", "augment"))
+    search, select, augment = (job_seconds(r, experiment, COST) for r in ("search", "select_arc", "augment"))
     rows = [line.split() for line in out.splitlines()]
     assert ["a", "augment", "2", f"{2 * augment / 3600:.3g}", "3.00"] in rows
     assert ["total", "5", f"{(search + select + 2 * augment) / 3600:.3g}", "3.00"] in rows

@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from enas_core import predict
-from enas_core.arc import uniform_arc
-from enas_core.network import Network, save
+from enas_core.data.pictures import read_image
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.spaces.saved import save_network
 
 CLASSES = ["cat", "dog", "aquarium fish"]
 SIZE = 8
@@ -36,7 +38,7 @@ def network_file(tmp_path):
         facts = {"classes": CLASSES, "experiment": "tiny", "test_accuracy": 0.5}
         facts |= {"mean": [0.4, 0.5, 0.6][:channels], "std": [0.2, 0.3, 0.25][:channels]}
         path = tmp_path / f"net{channels}.pt"
-        save(path, network, facts)
+        save_network(path, network, facts)
         return path, network.eval()
 
     return write
@@ -114,7 +116,7 @@ def test_says_what_it_changed(network_file, tmp_path, capsys):
 
 
 def read(path, channels=3):
-    return predict.read_image(path, SIZE, channels)
+    return read_image(path, SIZE, channels)
 
 
 def test_transparent_parts_are_white(tmp_path):
@@ -131,7 +133,7 @@ def test_transparent_colour_of_a_palette_is_white(tmp_path):
     image = Image.fromarray(np.array([[0, 1]] * 2, np.uint8)).convert("P")
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.save(tmp_path / "a.png", transparency=0)
-    found = predict.read_image(tmp_path / "a.png", 2, 3)
+    found = read_image(tmp_path / "a.png", 2, 3)
     assert found.pixels[0].tolist() == [[255, 255, 255], [40, 50, 60]]
 
 

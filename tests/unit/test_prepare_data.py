@@ -27,21 +27,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from enas_core import config, prepare_data
-from enas_core.prepare_data import CLASSES, CifarFiles, main, mean_and_std, prepare
+from enas_core import prepare_data
+from enas_core.data.cifar import CifarFiles, _ArraysOnly, torchvision_files
+from enas_core.data.prepare import mean_and_std, prepare
+from enas_core.data.sources import CLASSES
+from enas_core.prepare_data import main
+from enas_core.settings.dataset import DATASETS, Source
+from enas_core.settings.stages import PrepareDataSettings, to_json
 
 OUTPUTS = ["manifest.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"]
 
 
 def stage_settings(name="cifar10", source="parquet", train=20, test=10, **other):
     values = {"name": name, "source": source, "max_train_images": train, "max_test_images": test, **other}
-    return config.PrepareDataSettings(experiment="tiny", dataset=config.Source(**values))
+    return PrepareDataSettings(experiment="tiny", dataset=Source(**values))
 
 
 def run(folder, stage, *options):
     """main() on `stage`: exit code, the lines on stderr that are errors, and the output folder."""
     configfile, out_dir = folder / "settings.json", folder / "out"
-    configfile.write_text(config.to_json(stage))
+    configfile.write_text(to_json(stage))
     stderr = io.StringIO()
     with contextlib.redirect_stderr(stderr):
         code = main(["--config", str(configfile), "--out-dir", str(out_dir), *map(str, options)])
@@ -177,14 +182,14 @@ def test_jpeg_and_other_modes_become_rgb(tmp_path, parquet):
 
 
 def test_class_names():
-    for name, facts in config.DATASETS.items():
+    for name, facts in DATASETS.items():
         assert len(set(CLASSES[name])) == len(CLASSES[name]) == facts.classes
         assert CLASSES[name] == sorted(CLASSES[name])
 
 
 def small_facts(monkeypatch, train, test):
-    facts = config.DATASETS["cifar10"]._replace(train_images=train, test_images=test)
-    monkeypatch.setitem(config.DATASETS, "cifar10", facts)
+    facts = DATASETS["cifar10"]._replace(train_images=train, test_images=test)
+    monkeypatch.setitem(DATASETS, "cifar10", facts)
 
 
 def test_all_images_are_used_without_a_limit(tmp_path, parquet, monkeypatch):
@@ -435,7 +440,7 @@ ORIGINAL = stage_settings(source="torchvision")
 
 def test_torchvision_knows_the_files():
     for name, folder, files in (("cifar10", "cifar-10-batches-py", 5), ("cifar100", "cifar-100-python", 1)):
-        known = prepare_data.torchvision_files(name)
+        known = torchvision_files(name)
         assert known.folder == folder
         assert (len(known.train), len(known.test)) == (files, 1)
         assert all(len(md5) == 32 for md5 in [*known.train.values(), *known.test.values(), known.archive_md5])
@@ -480,8 +485,8 @@ def test_a_file_with_a_wrong_checksum_is_never_unpickled(tmp_path, cifar, monkey
     (folder / "data_batch_2").write_bytes(content)
     unpickled = []
     monkeypatch.setattr(prepare_data, "torchvision_files", lambda name: files)
-    load = prepare_data._ArraysOnly.load
-    monkeypatch.setattr(prepare_data._ArraysOnly, "load", lambda self: unpickled.append(1) or load(self))
+    load = _ArraysOnly.load
+    monkeypatch.setattr(_ArraysOnly, "load", lambda self: unpickled.append(1) or load(self))
     md5 = hashlib.md5(content).hexdigest()
     expected = files.train["data_batch_2"]
     assert_refused(tmp_path, ORIGINAL, folder, folder / "data_batch_2", f"checksum is {md5}, expected {expected}")
@@ -671,7 +676,7 @@ def test_full_disk_leaves_the_former_outputs(tmp_path, parquet):
     assert run(tmp_path, stage_settings(), "--data-path", parquet[0])[0] == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     command = [sys.executable, "-m", "enas_core.prepare_data", "--config", "settings.json", "--out-dir", "out"]
-    (tmp_path / "settings.json").write_text(config.to_json(stage_settings(train=15)))
+    (tmp_path / "settings.json").write_text(to_json(stage_settings(train=15)))
     limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (40_000, 40_000))
     done = subprocess.run(
         [*command, "--data-path", parquet[0]], cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True

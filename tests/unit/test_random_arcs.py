@@ -6,15 +6,20 @@ import sys
 
 import pytest
 
-from enas_core import config, random_arcs, tables
-from enas_core.arc import SAMPLERS, Arc, reference_arc, uniform_arc
+from enas_core import random_arcs
+from enas_core.files.tables import read_provenance, read_table
+from enas_core.settings.experiment import RandomArcs
+from enas_core.settings.stages import RandomArcsSettings, fingerprint, to_json
+from enas_core.spaces.draw_arcs import draw_arcs, network_name
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.sampling import SAMPLERS, reference_arc, uniform_arc
 
 SEED_0 = "1 4 0 0 1 3 0 3 1 3 0 1 1 3 0 2 1 1 0 0 1 4 0 0 1 0 0 4 1 2 0 1 1 0 0 1 1 1 0 4"
 
 
 def stage_settings(sampler="uniform", seed=5, num_nodes=5):
-    return config.RandomArcsSettings(
-        experiment="tiny", num_nodes=num_nodes, random_arcs=config.RandomArcs(sampler=sampler, seed=seed)
+    return RandomArcsSettings(
+        experiment="tiny", num_nodes=num_nodes, random_arcs=RandomArcs(sampler=sampler, seed=seed)
     )
 
 
@@ -24,9 +29,9 @@ def stage(tmp_path):
 
     def run(count, settings=None):
         path, out = tmp_path / "random_arcs.json", tmp_path / "random_arcs.parquet"
-        path.write_text(config.to_json(settings or stage_settings()))
+        path.write_text(to_json(settings or stage_settings()))
         code = random_arcs.main(["--config", str(path), "--count", str(count), "--out", str(out)])
-        return code, tables.read_table(out, "random_arcs") if out.exists() else None
+        return code, read_table(out, "random_arcs") if out.exists() else None
 
     return run
 
@@ -38,7 +43,7 @@ def test_prints_the_reference_arc(capsys):
 
 def test_prints_with_the_settings_defaults(capsys):
     assert random_arcs.main([]) == 0
-    defaults = config.RandomArcs()
+    defaults = RandomArcs()
     assert capsys.readouterr().out == f"{SAMPLERS[defaults.sampler](defaults.seed, 5)}\n"
 
 
@@ -50,8 +55,8 @@ def test_prints_one_a_line(capsys):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_arc_i_of_a_seed_is_arc_0_of_seed_plus_i(sampler):
-    arcs = random_arcs.draw_arcs(config.RandomArcs(sampler=sampler, seed=3), 5, 6)
-    singles = [random_arcs.draw_arcs(config.RandomArcs(sampler=sampler, seed=3 + i), 5, 1)[0] for i in range(6)]
+    arcs = draw_arcs(RandomArcs(sampler=sampler, seed=3), 5, 6)
+    singles = [draw_arcs(RandomArcs(sampler=sampler, seed=3 + i), 5, 1)[0] for i in range(6)]
     assert arcs == singles
 
 
@@ -119,16 +124,16 @@ def test_more_arcs_leave_the_first_ones_alone(stage):
 
 
 def test_names_are_as_wide_as_needed():
-    assert [random_arcs.network_name(i) for i in (0, 9, 10, 99, 100)] == [
+    assert [network_name(i) for i in (0, 9, 10, 99, 100)] == [
         f"random-{text}" for text in ("00", "09", "10", "99", "100")
     ]
 
 
 def test_provenance_names_the_settings(stage, tmp_path):
     stage(1)
-    made_by = tables.read_provenance(tmp_path / "random_arcs.parquet")
+    made_by = read_provenance(tmp_path / "random_arcs.parquet")
     assert made_by["device"] == "cpu"
-    assert made_by["config_fingerprint"] == config.fingerprint(stage_settings())
+    assert made_by["config_fingerprint"] == fingerprint(stage_settings())
 
 
 def test_a_mistake_in_the_settings_writes_nothing(stage, capsys):

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from enas_core.config import PRESETS, Experiment, parse_workflow
+from enas_core.settings.experiment import Experiment
+from enas_core.settings.presets import PRESETS
+from enas_core.settings.workflow import parse_workflow
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

@@ -7,14 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enas_core.config import Augment, Search
-from enas_core.schedule import (
-    drop_path_keep_prob,
-    drop_path_strength,
-    learning_rate,
-    steps_per_epoch,
-    stream_seed,
-)
+from enas_core.settings.training import Augment, Search
+from enas_core.training.randomness import stream_seed
+from enas_core.training.schedule import drop_path_keep_prob, drop_path_strength, learning_rate, steps_per_epoch
 
 stable = settings(derandomize=True, deadline=None)
 trainings = st.builds(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enas_core.stats import (
+from enas_core.analysis.statistics import (
     MIN_RANDOM,
     MIN_SEARCHED,
     MIN_TAU_INTERVAL,

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enas_core import tables
-from enas_core.tables import SCHEMAS, atomic_path, read_table, write_table
+from enas_core.files.atomic import atomic_path, discard_partial, require_writable, write_bytes, write_text
+from enas_core.files.tables import (
+    SCHEMAS,
+    TIMING_COLUMNS,
+    best_candidate,
+    provenance,
+    read_provenance,
+    read_table,
+    table_identity,
+    write_table,
+)
 
 MADE_BY = {"device": "cpu", "run": "x"}
 
@@ -42,13 +51,13 @@ def test_rows_come_back_as_they_were(kind, data, tmp_path):
     write_table(path, kind, rows, MADE_BY)
     assert read_table(path, kind) == rows
     assert pq.read_schema(path).remove_metadata() == SCHEMAS[kind]
-    assert tables.read_provenance(path) == MADE_BY
+    assert read_provenance(path) == MADE_BY
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_timing_columns_are_columns(kind):
-    names = set(SCHEMAS[kind].names) & set(tables.TIMING_COLUMNS)
-    assert names == (set(tables.TIMING_COLUMNS) if kind.endswith("_epochs") else names)
+    names = set(SCHEMAS[kind].names) & set(TIMING_COLUMNS)
+    assert names == (set(TIMING_COLUMNS) if kind.endswith("_epochs") else names)
 
 
 def test_a_row_without_a_value_has_null_there(tmp_path):
@@ -87,7 +96,7 @@ def test_wrong_tables_are_one_line(tmp_path):
 
 
 def test_provenance_says_what_made_a_file():
-    made_by = tables.provenance("cpu (2 threads)", "abc")
+    made_by = provenance("cpu (2 threads)", "abc")
     assert (made_by["device"], made_by["config_fingerprint"]) == ("cpu (2 threads)", "abc")
     assert made_by["enas_version"]
     assert made_by["torch_version"][0].isdigit()
@@ -96,27 +105,27 @@ def test_provenance_says_what_made_a_file():
 
 def test_identity_of_a_table(tmp_path):
     path = tmp_path / "t.parquet"
-    assert tables.table_identity(path) is None
+    assert table_identity(path) is None
     path.write_bytes(b"")
-    assert tables.table_identity(path) is None
+    assert table_identity(path) is None
     write_table(path, "candidates", [], {})
-    assert tables.table_identity(path) is None
+    assert table_identity(path) is None
     write_table(path, "candidates", [], MADE_BY)
-    assert tables.table_identity(path) == "x"
+    assert table_identity(path) == "x"
 
 
 def test_best_candidate_is_the_first_of_the_best_selected(tmp_path):
     paths = [tmp_path / f"{i}.parquet" for i in range(3)]
     for path, accuracy in zip(paths, (0.25, 0.5, 0.5), strict=True):
         write_table(path, "candidates", [CANDIDATES[0] | {"valid_accuracy": accuracy}, CANDIDATES[1]], MADE_BY)
-    assert tables.best_candidate(paths) == (1, "0 1")
+    assert best_candidate(paths) == (1, "0 1")
 
 
 @pytest.mark.parametrize("rows", [[], CANDIDATES[1:], [CANDIDATES[0]] * 2, [CANDIDATES[0] | {"valid_accuracy": None}]])
 def test_one_candidate_is_selected(rows, tmp_path):
     write_table(tmp_path / "t.parquet", "candidates", rows, MADE_BY)
     with pytest.raises(ValueError, match=r"t\.parquet: needs one selected candidate"):
-        tables.best_candidate([tmp_path / "t.parquet"])
+        best_candidate([tmp_path / "t.parquet"])
 
 
 # --- atomic writing -----------------------------------------------------------------------------
@@ -162,7 +171,7 @@ def test_an_error_of_the_disk_names_the_file(tmp_path):
 
 
 def test_mode_of_a_file_is_an_ordinary_files(tmp_path):
-    tables.write_text(tmp_path / "written", "text")
+    write_text(tmp_path / "written", "text")
     (tmp_path / "ordinary").write_text("text")
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
@@ -170,26 +179,26 @@ def test_mode_of_a_file_is_an_ordinary_files(tmp_path):
 def test_leftovers_of_killed_processes_are_removed(tmp_path):
     for name in ("file.txt", ".file.txt.x1", ".file.txt.x2", ".other.txt.x", "other.txt"):
         (tmp_path / name).touch()
-    tables.discard_partial(tmp_path / "file.txt")
+    discard_partial(tmp_path / "file.txt")
     assert sorted(os.listdir(tmp_path)) == [".other.txt.x", "file.txt", "other.txt"]
 
 
 def test_a_folder_in_place_of_the_file(tmp_path):
     (tmp_path / "file.txt").mkdir()
     with pytest.raises(OSError, match="directory"):
-        tables.write_text(tmp_path / "file.txt", "text")
+        write_text(tmp_path / "file.txt", "text")
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
 def test_bytes(tmp_path):
-    tables.write_bytes(tmp_path / "b", memoryview(b"\x00\xff"))
+    write_bytes(tmp_path / "b", memoryview(b"\x00\xff"))
     assert (tmp_path / "b").read_bytes() == b"\x00\xff"
 
 
 def test_require_writable_names_what_is_in_the_way(tmp_path):
-    tables.require_writable(tmp_path / "new" / "folder")
+    require_writable(tmp_path / "new" / "folder")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError) as caught:
-        tables.require_writable(tmp_path / "file" / "folder")
+        require_writable(tmp_path / "file" / "folder")
     assert caught.value.filename == str(tmp_path / "file")

@@ -11,9 +11,9 @@ import pytest
 from workspace import Workspace
 
 from enas_core import compare
-from enas_core.arc import uniform_arc
-from enas_core.schedule import stream_seed
-from enas_core.tables import SCHEMAS, read_provenance, read_table
+from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.training.randomness import stream_seed
 
 COMPARISON = "results/tiny/comparison.parquet"
 

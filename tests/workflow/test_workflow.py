@@ -11,9 +11,9 @@ import pytest
 import torch
 from workspace import ROOT, Workspace, comparable
 
-from enas_core.arc import read_arc
-from enas_core.network import load
-from enas_core.tables import SCHEMAS, read_provenance, read_table
+from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.spaces.micro.arc import read_arc
+from enas_core.spaces.saved import load_network
 
 TABLES = {
     "random_arcs.parquet": "random_arcs",
@@ -55,7 +55,7 @@ def test_final_network_is_the_selected_arcs(finished: Workspace) -> None:
     results = finished.results / "tiny"
     content = torch.load(results / "final.pt", weights_only=True)
     assert content["arc"] == (results / "arcs/searched-s1.txt").read_text().strip()
-    network = load(results / "final.pt")
+    network = load_network(results / "final.pt")
     assert not network.training
     assert network.classes == [str(digit) for digit in range(10)]
     last = read_table(results / "networks/searched-s1/seed1/epochs.parquet", "augment_epochs")[-1]
@@ -113,7 +113,7 @@ def test_named_and_transferred_arcs(copy: Workspace) -> None:
     copy.make("results/tiny/networks/all_identity/seed1/model.pt")
     found = (copy.results / "tiny/arcs/searched-s1.txt").read_text()
     assert (copy.results / "tiny_transfer/arcs/transfer.txt").read_text() == found
-    identity = load(copy.results / "tiny/networks/all_identity/seed1/model.pt")
+    identity = load_network(copy.results / "tiny/networks/all_identity/seed1/model.pt")
     assert str(identity.arc) == " ".join(["0 4 1 4"] * 6)
 
 

@@ -4,14 +4,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from enas_core.config import (
-    STAGES,
-    Transfer,
-    parse_workflow,
-    read_yaml,
-    stage_settings,
-    to_json,
-)
+from enas_core.settings.stages import STAGES, stage_settings, to_json
+from enas_core.settings.experiment import Transfer
+from enas_core.settings.workflow import parse_workflow, read_yaml
 from snakemake.exceptions import WorkflowError
 
 try:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.arc import Arc
-from enas_core.compare import units
-from enas_core.draw import draw
-from enas_core.tables import read_table
+from enas_core.analysis.comparison import units
+from enas_core.files.tables import read_table
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.drawing import draw
 
 reporting.start(snakemake.log[0])
 metrics = read_table(Path(snakemake.input.metrics), "metrics")

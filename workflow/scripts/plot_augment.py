@@ -4,8 +4,8 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.compare import role_of
-from enas_core.tables import read_table
+from enas_core.analysis.comparison import role_of
+from enas_core.files.tables import read_table
 
 reporting.start(snakemake.log[0])
 trainings = [read_table(Path(path), "augment_epochs") for path in snakemake.input.epochs]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.config import SearchSettings, load_stage_settings
-from enas_core.tables import read_table
+from enas_core.files.tables import read_table
+from enas_core.settings.stages import SearchSettings, load_stage_settings
 
 ENOUGH_FOR_A_BOX = 5
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import reporting
 from matplotlib.ticker import EngFormatter
 
-from enas_core.compare import summarise, units
-from enas_core.stats import std
-from enas_core.tables import read_table
+from enas_core.analysis.comparison import summarise, units
+from enas_core.analysis.statistics import std
+from enas_core.files.tables import read_table
 
 reporting.start(snakemake.log[0])
 metrics = read_table(Path(snakemake.input.metrics), "metrics")

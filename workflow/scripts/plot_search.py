@@ -4,7 +4,7 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.tables import read_table
+from enas_core.files.tables import read_table
 
 PANELS = {
     "Shared weights: training loss": {"train_loss": ("cross-entropy, nats", reporting.BLUE, "-")},

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.compare import rank_correlation, units
-from enas_core.tables import read_table
+from enas_core.analysis.comparison import rank_correlation, units
+from enas_core.files.tables import read_table
 
 reporting.start(snakemake.log[0])
 metrics = read_table(Path(snakemake.input.metrics), "metrics")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.compare import summarise
-from enas_core.config import STAGES, Experiment, describe, load_stage_settings
-from enas_core.tables import SCHEMAS, read_provenance, read_table
+from enas_core.analysis.comparison import summarise
+from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.settings.describe import describe
+from enas_core.settings.experiment import Experiment
+from enas_core.settings.stages import STAGES, load_stage_settings
 
 MEANINGS = {
     "n_searched": "networks found, one for each search seed",

@@ -1,0 +1,181 @@
+"""Statistics of the comparison: found against random networks.
+
+A value stands for one independent thing: a random arc, or the arc that one search has found. Several
+trainings of the same arc are not independent; `unit_means` makes one value of them. Values are
+finite. Results do not depend on their order, and the same values give the same results.
+
+The least numbers of values for intervals come from simulations: from there on, 95 % intervals held the
+true value in 93 to 98 % of cases with normal accuracies of equal and unequal variances, and in 91 to
+99 % with uniform, skewed and heavy-tailed ones. (With three searches it was 90 % at worst.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+"""How often intervals hold the true value."""
+
+
+ALPHA = 0.05
+"""What a p-value has to be below to count as evidence."""
+
+
+MIN_SEARCHED, MIN_RANDOM = 4, 8
+"""Values that an interval of the relative improvement needs. A single search says nothing about how
+much searches differ, and an interval for the random mean alone would pretend that they do not."""
+
+
+MIN_TAU, MIN_TAU_INTERVAL = 3, 5
+"""Pairs that Kendall's tau and its interval need. (Two pairs always give 1 or -1.)"""
+
+
+RESAMPLES = 9_999
+"""Of the bootstrap, and of the permutation test where there are more permutations."""
+
+
+Array = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A number with its interval. What cannot be said is None."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+    """Why something is None, or what the number cannot show; empty: nothing to add."""
+
+
+def unit_means(units: Sequence[Hashable], values: Sequence[float]) -> list[float]:
+    """The mean of each distinct unit's values, in increasing order. `units` names the unit (an arc, a
+    search) of every value."""
+    groups: dict[Hashable, list[float]] = {}
+    for unit, value in zip(units, values, strict=True):
+        groups.setdefault(unit, []).append(value)
+    return sorted(math.fsum(group) / len(group) for group in groups.values())
+
+
+def std(values: Sequence[float]) -> float | None:
+    """Sample standard deviation (n - 1); None for fewer than two values."""
+    return float(np.std(np.sort(values), ddof=1)) if len(values) > 1 else None
+
+
+def relative_improvement(searched: Sequence[float], random: Sequence[float]) -> Estimate:
+    """`100 * (searched mean - random mean) / random mean` (Yang et al. 2020), percent.
+
+    The interval is a bootstrap-t interval (Efron & Tibshirani 1993, section 12.5) of the ratio of the
+    means, on the log scale. The percentile and BCa bootstraps are far too narrow for so few values."""
+    counts = f"there are {len(searched)} and {len(random)}"
+    if not searched or not random:
+        return Estimate(reason=f"needs searched and random networks, {counts}")
+    a, b = np.sort(searched).astype(float), np.sort(random).astype(float)
+    if b.mean() <= 0:
+        return Estimate(reason="the random networks' mean is 0")
+    value = float(100 * (a.mean() - b.mean()) / b.mean())
+    if len(a) < MIN_SEARCHED or len(b) < MIN_RANDOM:
+        needed = f"at least {MIN_SEARCHED} searches and {MIN_RANDOM} random networks"
+        return Estimate(value, reason=f"an interval needs {needed}, {counts}")
+    low, high = (float(100 * np.expm1(bound)) for bound in _bootstrap_t(a, b))
+    if not math.isfinite(low) or not math.isfinite(high):
+        return Estimate(value, reason="no interval: too many networks have the same accuracy")
+    return Estimate(value, low, high)
+
+
+def _bootstrap_t(a: Array, b: Array) -> tuple[float, float]:
+    """Interval of log(mean a / mean b); not finite where too many values are equal."""
+    generator = np.random.default_rng(0)
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate, error = _log_ratio(a, b)
+        ratios, errors = _log_ratio(*(generator.choice(values, (RESAMPLES, len(values))) for values in (a, b)))
+        t = np.nan_to_num((ratios - estimate) / errors, nan=0, posinf=np.inf, neginf=-np.inf)
+        lower, upper = np.quantile(t, tails, method="closest_observation")
+        spread = error if error > 0 else np.nan
+        return float(estimate - upper * spread), float(estimate - lower * spread)
+
+
+def _log_ratio(a: Array, b: Array) -> tuple[Array, Array]:
+    """log(mean a / mean b) along the last axis, and its standard error."""
+    mean_a, mean_b = a.mean(-1), b.mean(-1)
+    variances = [v.var(-1, ddof=1) / v.shape[-1] / mean**2 for v, mean in ((a, mean_a), (b, mean_b))]
+    error = np.sqrt(sum(variances))
+    return np.log(mean_a / mean_b), np.where(error > 1e-9, error, 0)  # below, values differ by rounding alone
+
+
+def permutation_test(searched: Sequence[float], random: Sequence[float], resamples: int = RESAMPLES) -> Estimate:
+    """p-value of the hypothesis that searched values are drawn like random ones, against a higher mean.
+
+    Exact where there are at most `resamples` ways to choose who is searched, otherwise from so many
+    random choices; in both cases P(p <= a) <= a under the hypothesis, for every a. (scipy's test takes
+    no group of one value, which is the usual case here.)"""
+    if not searched or not random:
+        return Estimate(reason=f"needs searched and random networks, there are {len(searched)} and {len(random)}")
+    pool, size = np.sort(np.concatenate([searched, random])), len(searched)
+    # The searched mean alone says the same as the difference of both means, since the total stays. Sums
+    # in another order differ in the last bits, which must not break ties.
+    bound = np.mean(searched) - 1e-12 * np.abs(pool).max()
+    if math.comb(len(pool), size) <= resamples:
+        chosen = np.array(list(itertools.combinations(pool, size)))
+        p = np.mean(chosen.mean(axis=1) >= bound)
+    else:
+        # seeded by the values, so that the choices of one comparison are independent of another's
+        generator = np.random.default_rng(np.frombuffer(pool.tobytes(), np.uint32))
+        chosen = generator.permuted(np.tile(pool, (resamples, 1)), axis=1)[:, :size]
+        p = (1 + np.sum(chosen.mean(axis=1) >= bound)) / (1 + resamples)
+    return Estimate(float(p), reason=_too_few_to_show(len(searched), len(random)))
+
+
+def smallest_p(num_searched: int, num_random: int) -> float:
+    """The permutation test's p-value when every searched value is above every random one."""
+    return 1 / math.comb(num_searched + num_random, num_searched)
+
+
+def random_needed(num_searched: int, alpha: float = ALPHA) -> int:
+    """Random networks with which p can be below `alpha`."""
+    count = 1
+    while smallest_p(num_searched, count) >= alpha:
+        count += 1
+    return count
+
+
+def _too_few_to_show(num_searched: int, num_random: int) -> str:
+    smallest = smallest_p(num_searched, num_random)
+    if smallest < ALPHA:
+        return ""
+    return (
+        f"{num_searched} searched and {num_random} random networks cannot give less than {smallest:.3f};"
+        f" p < {ALPHA} needs at least {random_needed(num_searched)} random networks"
+    )
+
+
+def kendall_tau(x: Sequence[float], y: Sequence[float]) -> Estimate:
+    """Rank correlation tau-b of the pairs (x, y), -1..1.
+
+    The interval holds every tau whose distance from the measured one is within the normal quantile
+    times its standard error (Esscher 1924, for a bivariate normal distribution), with a continuity
+    correction. Intervals with one standard error for all of them (Fieller et al. 1957, the bootstrap)
+    fail near 1."""
+    from scipy import stats
+
+    if len(x) < MIN_TAU:
+        return Estimate(reason=f"needs at least {MIN_TAU} networks, there are {len(x)}")
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        return Estimate(reason="all networks have the same accuracy")
+    value = float(stats.kendalltau(x, y).statistic)
+    if len(x) < MIN_TAU_INTERVAL:
+        return Estimate(value, reason=f"an interval needs at least {MIN_TAU_INTERVAL} networks, there are {len(x)}")
+    pairs = math.comb(len(x), 2)
+    tau = np.linspace(-1, 1, 20_001)
+    # how much pairs that share a network vary together, at the correlation sin(pi * tau / 2)
+    shared = 1 / 9 - (2 / np.pi * np.arcsin(np.sin(np.pi * tau / 2) / 2)) ** 2
+    error = np.sqrt(np.maximum(1 - tau**2 + 2 * (len(x) - 2) * shared, 0) / pairs)
+    inside = tau[np.abs(value - tau) - 1 / pairs <= NormalDist().inv_cdf((1 + LEVEL) / 2) * error]
+    return Estimate(value, float(inside[0]), float(inside[-1]))

@@ -1,0 +1,146 @@
+"""The files that stages emit: Parquet tables with fixed schemas, and atomic writing of any file.
+
+Fractions are in 0..1, times in seconds, speeds in images per second; `arc` is the integer form.
+Every table's metadata says what made it (`provenance`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from enas_core.console import UserError
+from enas_core.files.atomic import atomic_path
+
+_I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "random_arcs": pa.schema({"network": _S, "sampler": _S, "seed": _I, "index": _I, "arc": _S}),
+    "search_epochs": pa.schema(
+        {"experiment": _S, "dataset": _S, "seed": _I, "epoch": _I}
+        | dict.fromkeys(
+            "learning_rate train_loss train_accuracy valid_accuracy test_accuracy controller_loss"
+            " controller_reward controller_baseline controller_entropy controller_grad_norm"
+            " images_per_second seconds".split(),
+            _F,
+        )
+    ),
+    "candidates": pa.schema({"source": _S, "arc": _S, "valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}),
+    "augment_epochs": pa.schema(
+        {"experiment": _S, "dataset": _S, "network": _S, "arc": _S, "seed": _I, "epoch": _I}
+        | dict.fromkeys(
+            "learning_rate drop_path_keep_prob train_loss train_accuracy test_loss test_accuracy"
+            " images_per_second seconds".split(),
+            _F,
+        )
+    ),
+    "metrics": pa.schema(
+        {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "arc": _S, "search_seed": _I, "seed": _I}
+        | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
+        | {"seconds": _F, "search_seconds": _F, "device": _S}
+    ),
+    "comparison": pa.schema(
+        {"experiment": _S, "dataset": _S, "n_searched": _I, "n_random": _I}
+        | dict.fromkeys(
+            "searched_mean searched_std random_mean random_std relative_improvement ri_low ri_high p_value"
+            " kendall_tau tau_low tau_high searched_params_mean random_params_mean search_hours train_hours".split(),
+            _F,
+        )
+    ),
+}
+"""Columns of each kind of table. Epochs count from 0. `train_loss`, `test_loss`: mean cross-entropy of
+the main classifier, nats. `drop_path_keep_prob`: in the last layer at the epoch's end. `params`,
+`macs` of candidates: of the path that the arc takes through the supernet, without auxiliary head,
+for one image. `controller_reward`, `_loss`, `_entropy`, `_grad_norm`: means over the epoch's updates; null
+where no controller is trained. Metrics: one row a training; `params`, `macs` of the stand-alone network
+without auxiliary head, for one image; `shared_accuracy`: by the network's own supernet for a searched one, the
+mean over the search seeds for others; `seconds` of the training's epochs, `search_seconds` of the epochs of the
+search that found the network. Comparison: see `enas_core.compare.summarise`."""
+
+
+TIMING_COLUMNS = ("images_per_second", "seconds")
+"""Columns that differ between two runs with the same results."""
+
+
+def provenance(device: str, fingerprint: str) -> dict[str, str]:
+    """What made a file: versions, git commit, device, and the fingerprint of the settings."""
+    return {
+        "enas_version": importlib.metadata.version("enas-workflow"),
+        "git_commit": _git_commit(),
+        "torch_version": importlib.metadata.version("torch"),
+        "device": device,
+        "config_fingerprint": fingerprint,
+    }
+
+
+@functools.cache
+def _git_commit() -> str:
+    """Commit of the source tree, with `-dirty` where files differ from it; `unknown` outside git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: dict[str, str]) -> None:
+    """Write `rows` as a table of the given kind, atomically."""
+    table = pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])
+    table = table.replace_schema_metadata({"kind": kind, "provenance": json.dumps(made_by)})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a table of the given kind. Columns that are missing, but for the `required` ones (default: all),
+    are None, as in tables of other versions. Raises UserError, one line, when it is not such a table."""
+    try:
+        table = pq.read_table(path)
+        schema = pa.schema([field for field in SCHEMAS[kind] if field.name in table.column_names])
+        missing = [name for name in required or SCHEMAS[kind].names if name not in schema.names]
+        if missing:
+            raise UserError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
+        rows = table.select(schema.names).cast(schema)
+        rows.validate(full=True)
+        return [dict.fromkeys(SCHEMAS[kind].names) | row for row in rows.to_pylist()]
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
+
+
+def read_provenance(path: Path) -> dict[str, str]:
+    """What `provenance` recorded in a table; empty when nothing did."""
+    metadata = pq.read_schema(path).metadata or {}
+    return json.loads(metadata.get(b"provenance", b"{}"))
+
+
+def table_identity(path: Path) -> str | None:
+    """The run that a table is of, as its stage recorded it; None when there is no such table."""
+    try:
+        return read_provenance(path).get("run")
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+
+
+def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:
+    """Position and arc of the table whose selected arc has the highest shared validation accuracy; the
+    first of equals."""
+    selected = [_selected(path) for path in paths]
+    position = max(range(len(selected)), key=lambda i: selected[i]["valid_accuracy"])
+    return position, selected[position]["arc"]
+
+
+def _selected(path: Path) -> dict[str, Any]:
+    """The one selected row of candidates.parquet."""
+    selected = [row for row in read_table(path, "candidates") if row["selected"]]
+    if len(selected) != 1 or any(value is None for value in selected[0].values()):
+        raise UserError(f"{path}: needs one selected candidate without empty values, has {len(selected)}")
+    return selected[0]

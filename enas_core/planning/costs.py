@@ -1,0 +1,57 @@
+"""Plan the cost before paying it: which jobs a target needs, their device-hours, memory and wall-clock time.
+
+Snakemake's dry run says which jobs are left, a short calibration what each costs.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from enas_core.planning.calibrate import Cost, num_test
+from enas_core.settings.experiment import Experiment
+from enas_core.training.schedule import steps_per_epoch
+
+
+def typical(costs: Sequence[Cost]) -> Cost:
+    """The medians, but of memory the most."""
+    seconds = [statistics.median(cost[i] for cost in costs) for i in range(4)]
+    return Cost(*seconds, max(cost.memory for cost in costs), costs[0].device)
+
+
+def search_seconds(experiment: Experiment, cost: Cost) -> float:
+    """Of one search: steps, rewards and updates of the controller, validation and test of each epoch."""
+    search, data = experiment.search, experiment.dataset
+    steps = steps_per_epoch(data.num_train - search.valid_images, search.batch_size)
+    evaluations = sum(steps_per_epoch(n, search.batch_size) for n in (search.valid_images, num_test(data)))
+    updates = search.controller.updates_per_epoch if search.policy == "controller" else 0
+    rewards = updates * search.controller.arcs_per_update
+    epoch = steps * cost.step + (rewards + evaluations) * cost.forward + updates * cost.once
+    return cost.start + search.num_epochs * epoch
+
+
+def scoring_seconds(experiment: Experiment, cost: Cost, arcs: int) -> float:
+    """Of scoring so many arcs on the validation images."""
+    batches = steps_per_epoch(experiment.search.valid_images, experiment.search.batch_size)
+    return cost.start + arcs * (cost.once + batches * cost.forward)
+
+
+def augment_seconds(experiment: Experiment, cost: Cost) -> float:
+    """Of one training, with its test after each epoch."""
+    augment, data = experiment.augment, experiment.dataset
+    train, test = (steps_per_epoch(n, augment.batch_size) for n in (data.num_train, num_test(data)))
+    return cost.start + augment.num_epochs * (train * cost.step + test * cost.forward)
+
+
+STAGE_OF = {"search": "search", "select_arc": "select_arc", "score_arcs": "select_arc", "augment": "augment"}
+"""The rules whose jobs hold a device, and the stage that is measured for each."""
+
+
+def job_seconds(rule: str, experiment: Experiment, cost: Cost) -> float:
+    """Estimated seconds of one job of a rule of `STAGE_OF`."""
+    if rule == "search":
+        return search_seconds(experiment, cost)
+    if rule == "augment":
+        return augment_seconds(experiment, cost)
+    baselines = experiment.baseline.num_arcs + len(experiment.arcs)
+    return scoring_seconds(experiment, cost, experiment.select.num_candidates if rule == "select_arc" else baselines)

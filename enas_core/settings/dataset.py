@@ -1,0 +1,90 @@
+"""Settings: the one source of names, defaults, bounds and units.
+
+`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
+precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
+and from the defaults, which are those of the original program (preset `original`).
+
+Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
+section re-runs only the stages that read it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from enas_core.console import UserError
+from enas_core.fields import Count, Seed, Settings
+
+DatasetName = Literal["cifar10", "cifar100", "digits"]
+
+
+class DatasetFacts(NamedTuple):
+    """What is known of a dataset before it is read: images are `size` x `size` pixels."""
+
+    train_images: int
+    test_images: int
+    size: int
+    channels: int
+    classes: int
+
+
+DATASETS = {
+    "cifar10": DatasetFacts(50_000, 10_000, 32, 3, 10),
+    "cifar100": DatasetFacts(50_000, 10_000, 32, 3, 100),
+    "digits": DatasetFacts(1_797, 0, 8, 1, 10),
+}
+
+
+class Source(Settings):
+    """Which images are used, and how they are divided."""
+
+    name: DatasetName
+    """Which images."""
+    source: Literal["torchvision", "parquet", "digits"]
+    """Where they come from: torchvision's original files (downloaded, or found under `data_path`),
+    Parquet files in the Hugging Face layout under `data_path`, or scikit-learn's built-in digits."""
+    max_train_images: Annotated[int, Field(ge=1)] | None = None
+    """Use only the first so many training images; null: all."""
+    max_test_images: Annotated[int, Field(ge=1)] | None = None
+    """Use only the first so many test images; null: all."""
+    split_test_images: Count | None = None
+    """For a dataset without a test part (digits): so many images, drawn at random, become it."""
+    split_seed: Seed = 0
+    """Seed of that draw."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Source:
+        facts = DATASETS[self.name]
+        if (self.name == "digits") != (self.source == "digits"):
+            raise UserError(f"source: {self.source!r} does not provide {self.name!r}")
+        if (facts.test_images == 0) != (self.split_test_images is not None):
+            need = "needs" if facts.test_images == 0 else "has its own test images and takes no"
+            raise UserError(f"split_test_images: {self.name} {need} split_test_images")
+        if self.split_test_images and self.split_test_images >= facts.train_images:
+            raise UserError(f"split_test_images: {self.split_test_images} is out of range 1..{facts.train_images - 1}")
+        return self
+
+    @property
+    def num_train(self) -> int:
+        """Number of training images."""
+        available = DATASETS[self.name].train_images - (self.split_test_images or 0)
+        return min(available, self.max_train_images or available)
+
+
+class Augmentation(Settings):
+    """Random changes to training images, on the normalised image (so zero is the mean colour)."""
+
+    crop_padding: Annotated[int, Field(ge=0, le=1024)] = 4
+    """Zero padding around the image before a random crop of the original size, pixels; 0: no crop."""
+    flip: bool = True
+    """Flip left-right with probability 1/2."""
+    cutout: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Side of the square set to zero around a random centre, pixels; 0: none."""
+
+
+class Dataset(Source):
+    """The images of an experiment and how training changes them."""
+
+    augmentation: Augmentation = Augmentation()

@@ -1,0 +1,196 @@
+"""Building blocks of both networks: convolutions, batch norm, the operations of the search space.
+
+Convolutions have no bias and TensorFlow's "SAME" padding. Feature maps are square, [batch, channels,
+size, size]. Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enas_core.training.processes import ALONE, Processes
+
+BN_EPSILON = 1e-5
+
+
+BN_DECAY = 0.9
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after a dimension of `size` so that the output has ceil(size / stride) values."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
+    """`x` padded on all sides for a SAME convolution or pooling without padding of its own."""
+    before, after = same_padding(x.shape[-1], kernel, stride)
+    return F.pad(x, (before, after, before, after), value=value) if before or after else x
+
+
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1, rows: int = 0
+) -> nn.Conv2d:
+    """A convolution; at stride 1 with an odd kernel it pads itself, else its caller does (`pad_same`).
+
+    `rows`: how many such weights the original packs in one variable, whose number it takes for fan-in."""
+    padding = kernel // 2 if stride == 1 and kernel % 2 else 0
+    module = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
+    module.tensorflow_fan_in = rows or kernel * kernel * in_channels
+    return module
+
+
+def initialise(module: nn.Module, fan_in: str, generator: torch.Generator) -> None:
+    """He-normal weights, truncated at two standard deviations; `fan_in` as in `Training.init_fan_in`.
+
+    Batch norms are left as they are built: scale 1, offset 0."""
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d | nn.Linear | BlockConv):
+            exact = child.exact_fan_in if isinstance(child, BlockConv) else child.weight[0].numel()
+            n = getattr(child, "tensorflow_fan_in", exact) if fan_in == "tensorflow" else exact
+            std = math.sqrt(1.3 * 2 / n)
+            for weight in child.parameters():
+                values = torch.empty(weight.shape)
+                nn.init.trunc_normal_(values, std=std, a=-2 * std, b=2 * std, generator=generator)
+                with torch.no_grad():
+                    weight.copy_(values)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over batch statistics; with `tracking`, over moving statistics in evaluation mode.
+
+    In training each call leaves its batch's statistics (unbiased variance) in `batch_mean` and
+    `batch_var`; the network that owns the layer moves the averages, all layers at once. Where gradients are
+    computed and `synced` is set, the batch is that of all `processes` together."""
+
+    processes: Processes = ALONE
+    synced = True
+
+    def __init__(self, channels: int, tracking: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.tracking = tracking
+        if tracking:
+            self.register_buffer("running_mean", torch.zeros(channels))
+            self.register_buffer("running_var", torch.ones(channels))
+            self.register_buffer("batch_mean", torch.zeros(channels), persistent=False)
+            self.register_buffer("batch_var", torch.ones(channels), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.tracking and not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, BN_EPSILON)
+        if self.processes.count > 1 and self.synced and torch.is_grad_enabled():
+            y, mean, var = SyncedBatchNorm.apply(x, self.weight, self.bias, self.processes)
+            if self.tracking:
+                self.batch_mean.copy_(mean)
+                self.batch_var.copy_(var)
+            return y
+        if not self.tracking:
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, BN_EPSILON)
+        return F.batch_norm(x, self.batch_mean, self.batch_var, self.weight, self.bias, True, 1.0, BN_EPSILON)
+
+
+class SyncedBatchNorm(torch.autograd.Function):
+    """Batch norm with the statistics of the parts of a batch that several processes have, on any device (torch's
+    refuses CPUs). A part may be empty. Also returns the batch's mean and unbiased variance. The gradients of scale
+    and offset are those of this process's part."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, processes: Processes
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        channels = len(weight)
+        parts = weight.new_zeros(processes.count, 2 * channels + 1)
+        if len(x):
+            var, mean = torch.var_mean(x.to(weight.dtype), (0, 2, 3), correction=0)
+            parts[processes.rank] = torch.cat([mean, var, mean.new_full((1,), x.numel() // channels)])
+        means, variances, counts = processes.sum(parts).split([channels, channels, 1], 1)
+        total = counts.sum()
+        mean = (counts * means).sum(0) / total
+        var = (counts * (variances + (means - mean).square())).sum(0) / total
+        ctx.processes, ctx.deviation = processes, torch.sqrt(var + BN_EPSILON)
+        ctx.save_for_backward(x, weight, mean, total)
+        y = F.batch_norm(x, mean, var, weight, bias, False, 0.0, BN_EPSILON)
+        return y, mean, var * total / (total - 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, total = ctx.saved_tensors
+        shape = (1, -1, 1, 1)
+        normed = (x.to(weight.dtype) - mean.view(shape)) / ctx.deviation.view(shape)
+        sums = torch.stack([grad.sum((0, 2, 3), dtype=weight.dtype), (grad * normed).sum((0, 2, 3))])
+        grad_bias, grad_weight = sums.clone()
+        of_offset, of_scale = (ctx.processes.sum(sums) / total).view(2, *shape)
+        grad_x = (grad - of_offset - normed * of_scale) * (weight / ctx.deviation).view(shape)
+        return grad_x.to(x.dtype), grad_weight, grad_bias, None
+
+
+class Concatenation(torch.autograd.Function):
+    """`torch.cat` of feature maps over channels, with contiguous gradients. Those of `torch.cat` are slices, for
+    which the backward pass of batch norm on a CPU is some 15 times slower."""
+
+    @staticmethod
+    def forward(ctx: Any, *maps: Tensor) -> Tensor:
+        ctx.channels = [x.shape[1] for x in maps]
+        return torch.cat(maps, 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.contiguous(memory_format=torch.channels_last) for part in grad.split(ctx.channels, 1))
+
+
+def concatenate(maps: list[Tensor]) -> Tensor:
+    """Feature maps behind each other along the channels; a single one is returned as it is."""
+    return Concatenation.apply(*maps) if len(maps) > 1 else maps[0]
+
+
+class BlockConv(nn.Module):
+    """1x1 convolution of the concatenation of any of `blocks` inputs of `channels` each: every input has
+    its own block of weights, and the blocks of the inputs present are put together."""
+
+    def __init__(self, blocks: int, channels: int) -> None:
+        super().__init__()
+        self.blocks = nn.ParameterList(torch.empty(channels, channels, 1, 1) for _ in range(blocks))
+        self.tensorflow_fan_in = blocks
+        self.exact_fan_in = channels
+
+    def forward(self, x: Tensor, ids: list[int]) -> Tensor:
+        return F.conv2d(x, torch.cat([self.blocks[i] for i in ids], 1))
+
+
+class Classifier(nn.Linear):
+    """The last layer: logits of features, in the precision of the weights whatever that of the features."""
+
+    def __init__(self, features: int, num_classes: int) -> None:
+        super().__init__(features, num_classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
+
+
+class AuxHead(nn.Module):
+    """Auxiliary classifier: ReLU, average pool 5x5 stride 3, 1x1 convolution to 128, convolution over the
+    whole map to 768, global average, linear. Its batch norm always uses batch statistics."""
+
+    def __init__(self, channels: int, size: int, num_classes: int) -> None:
+        super().__init__()
+        self.size = (size - 5) // 3 + 1
+        self.conv_1 = conv(channels, 128, 1)
+        self.bn_1 = BatchNorm(128, tracking=False)
+        self.conv_2 = conv(128, 768, self.size)
+        self.bn_2 = BatchNorm(768, tracking=False)
+        self.fc = Classifier(768, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.avg_pool2d(F.relu(x), 5, 3)
+        x = F.relu(self.bn_1(self.conv_1(x)), inplace=True)
+        if self.size % 2 == 0:
+            x = pad_same(x, self.size, 1)
+        x = F.relu(self.bn_2(self.conv_2(x)), inplace=True)
+        return self.fc(x.mean((2, 3)))

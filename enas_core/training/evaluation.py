@@ -1,0 +1,67 @@
+"""What search and augment share: device, optimiser, one training step, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from enas_core.data.batches import equal_batches, plain_batch
+from enas_core.data.prepared import Split
+from enas_core.settings.training import Training
+from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.supernet import Supernet
+from enas_core.training.processes import ALONE, Processes
+
+
+def loss_of(outputs: tuple[Tensor, Tensor | None], labels: Tensor, training: Training) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the main classifier, and the loss to minimise (without its L2 term); 0 without images."""
+    logits, aux_logits = outputs
+    cross_entropy = mean_cross_entropy(logits, labels)
+    if aux_logits is None:
+        return cross_entropy, cross_entropy
+    return cross_entropy, cross_entropy + training.aux_weight * mean_cross_entropy(aux_logits, labels)
+
+
+def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the images; 0 without images."""
+    return F.cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
+
+
+def hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Number of correct predictions, on the device."""
+    return (logits.argmax(1) == labels).sum()
+
+
+@torch.inference_mode()
+def evaluate_network(
+    network: Network, split: Split, batch_size: int, after_batch: Callable[[], None], processes: Processes = ALONE
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over a split, with moving statistics; each process has its part of the
+    batches."""
+    network.eval()
+    batches = equal_batches(len(split), batch_size)
+    sums = torch.zeros(len(batches), 2, dtype=torch.float64, device=split.labels.device)
+    for k in processes.deal(len(batches)):
+        if k is not None:
+            images, labels = plain_batch(split, batches[k])
+            logits = network(images)
+            sums[k] = torch.stack([F.cross_entropy(logits, labels, reduction="sum"), hits(logits, labels)])
+        after_batch()
+    network.train()
+    loss, correct = (processes.sum(sums).sum(0) / len(split)).tolist()
+    return loss, correct
+
+
+@torch.inference_mode()
+def child_accuracy(
+    supernet: Supernet, arc: Arc, images: Tensor, labels: Tensor, dropout: Tensor | None = None
+) -> Tensor:
+    """Accuracy of the child `arc` on one batch, with batch statistics, on the device."""
+    supernet.eval()
+    accuracy = hits(supernet(images, arc, dropout=dropout), labels) / len(labels)
+    supernet.train()
+    return accuracy

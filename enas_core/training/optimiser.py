@@ -1,0 +1,102 @@
+"""What search and augment share: device, optimiser, one training step, evaluation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from enas_core.console import UserError
+from enas_core.settings.training import Training
+from enas_core.spaces.layers import BatchNorm
+from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.supernet import Supernet
+from enas_core.training.processes import Processes
+
+ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
+
+
+def trained_parameters(network: Network | Supernet, training: Training) -> list[nn.Parameter]:
+    """The parameters that the optimiser and the L2 term see."""
+    frozen = set()
+    if network.aux_head is not None and not training.train_aux_head:
+        frozen = set(network.aux_head.parameters())
+    return [p for p in network.parameters() if p not in frozen]
+
+
+class FlatSGD:
+    """SGD with Nesterov momentum over one flat tensor, of which the parameters are views, as their
+    gradients are of another. So weights that a child does not use have zero gradients rather than none:
+    they decay and keep their momentum, as in the original, at the cost of three passes over memory."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
+        sizes = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
+        self.values = nn.Parameter(parameters[0].new_zeros(sum(sizes)))
+        self.values.grad = torch.zeros_like(self.values)
+        self.l2, self.clip_norm = training.l2, training.clip_norm
+        for p, value, grad in zip(
+            parameters, self.values.data.split(sizes), self.values.grad.split(sizes), strict=True
+        ):
+            value[: p.numel()].copy_(p.data.flatten())
+            p.data = value[: p.numel()].view(p.shape)
+            p.grad = grad[: p.numel()].view(p.shape)
+        self.optimizer = torch.optim.SGD(
+            [self.values], lr=training.lr_max, momentum=training.momentum, nesterov=training.momentum > 0, fused=True
+        )
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> Tensor:
+        """Apply the accumulated gradient plus that of l2 * sum(w^2), and zero it. Returns the global norm
+        before clipping, on the device."""
+        gradient = self.values.grad
+        gradient.add_(self.values, alpha=2 * self.l2)
+        norm = torch.linalg.vector_norm(gradient)
+        if self.clip_norm is not None:
+            gradient.mul_((self.clip_norm / norm).clamp(max=1.0))
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        self.optimizer.step()
+        gradient.zero_()
+        return norm
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Values and momentum."""
+        momentum = self.optimizer.state[self.values].get("momentum_buffer")
+        return {"values": self.values.data} | ({} if momentum is None else {"momentum": momentum})
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`."""
+        self.values.copy_(state["values"])
+        if "momentum" in state:
+            self.optimizer.state[self.values]["momentum_buffer"] = state["momentum"].to(self.values.device)
+
+
+def spread(network: Network | Supernet, training: Training, images: int, processes: Processes) -> nn.Module:
+    """`network` as several processes train it: statistics and gradients are those of all. Just `network` for one.
+    Raises UserError where a process would have no image to take statistics of."""
+    if processes.count == 1:
+        return network
+    smallest = images % training.batch_size or training.batch_size
+    if not training.sync_batch_norm and smallest < processes.count:
+        raise UserError(
+            f"sync_batch_norm: false needs an image of each batch for each of {processes.count} processes, the"
+            f" smallest batch has {smallest} ({images} images by batch_size {training.batch_size}); allowed: true"
+        )
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            module.processes, module.synced = processes, training.sync_batch_norm
+    # Of a supernet each step uses other parameters; the same ones in all processes.
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.6 lacks the option's new name
+        return DistributedDataParallel(
+            network, broadcast_buffers=False, find_unused_parameters=isinstance(network, Supernet)
+        )
+
+
+def untrained_state(network: nn.Module, sgd: FlatSGD) -> dict[str, Tensor]:
+    """The part of the network's state that is not in the optimiser's flat tensor."""
+    storage = sgd.values.untyped_storage().data_ptr()
+    state = network.state_dict()
+    return {name: t for name, t in state.items() if t.untyped_storage().data_ptr() != storage}
