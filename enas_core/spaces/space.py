@@ -1,6 +1,6 @@
 """The interface of a search space: everything that the rest of the project needs to know of its arcs and networks.
 
-A space is a folder beside this file (`micro/` is the one there is) and a line in `spaces.SPACES`. What a policy proposes
+A space is a folder beside this file (`micro/` is the only one) and a line in `spaces.SPACES`. What a policy proposes
 and a mutation changes are its `decisions`; everything else goes through an arc's text form or through an arc object
 that only the space looks into.
 
@@ -91,7 +91,7 @@ class SearchSpace(ABC):
     @classmethod
     @abstractmethod
     def of_text(cls, text: str) -> tuple[SearchSpace, Arc]:
-        """An arc and the space that it belongs to, its other settings at their defaults. Raises UserError as `parse`."""
+        """An arc and its space, whose other settings are at their defaults. Raises UserError as `parse` does."""
 
     @property
     @abstractmethod
@@ -114,7 +114,7 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def network(self, arc: Arc, shape: NetworkShape, bn_zero_debias: bool = False) -> Network:
-        """The stand-alone network of one arc, its weights not initialised. `bn_zero_debias` as in `settings.Augment`."""
+        """The stand-alone network of one arc, not initialised. `bn_zero_debias` as in `settings.Augment`."""
 
     @abstractmethod
     def smallest_image(self, shape: NetworkShape) -> int:
