@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from enas_core.console import UserError
-from enas_core.settings.describe import describe
+from enas_core.settings.describe import as_lines, describe
 from enas_core.settings.workflow import load_workflow
 
 
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for name, experiment in experiments.items():
         if options.experiment in (None, name):
-            print("\n".join([f"# {name}", *describe(experiment), ""]))
+            print("\n".join([f"# {name}", *as_lines(describe(experiment)), ""]))
     return 0
 
 

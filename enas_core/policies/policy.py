@@ -7,28 +7,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from enas_core.settings.search import Search
 from enas_core.spaces.space import Arc, SearchSpace
 
+if TYPE_CHECKING:
+    from torch import Generator
+
 Draw = Callable[..., int]
-"""Seed of a random draw, told apart from others by counters: `draw()`, `draw(3)`. The same call gives the same seed
-whenever it is made, so that nothing depends on interruptions."""
+"""Gives the seed of a random draw. Counters tell draws apart, as in `draw(3)`; the same call gives the same seed whenever
+it is made, so that interruptions change nothing."""
 
 
 class Policy(ABC):
     """What chooses the arcs of a search. All it knows of arcs, it knows from the space."""
 
-    name: ClassVar[str]
-    """What `search.policy` in config.yaml says."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """Columns of the search's epochs that this policy fills; the others' stay empty."""
+    """Columns of the search's epochs that this policy fills, besides those that are the same for all."""
 
-    space: SearchSpace
-    updates_per_epoch: int
-    """How often an epoch `update` wants to be called; 0: this policy does not learn."""
-    arcs_per_update: int
-    """From how many proposed arcs."""
+    updates_per_epoch: int = 0
+    """How often `update` is called in an epoch; 0: this policy does not learn."""
+    arcs_per_update: int = 1
+    """From how many proposed arcs each time."""
+
+    @abstractmethod
+    def __init__(self, space: SearchSpace, search: Search, generator: Generator) -> None:
+        """`generator` draws what the policy starts with. Raises UserError when it cannot propose arcs of `space`."""
 
     @abstractmethod
     def propose(self, count: int, draw: Draw) -> list[Arc]:
@@ -36,16 +41,17 @@ class Policy(ABC):
 
     @abstractmethod
     def update(self, arcs: Sequence[Arc], accuracies: Sequence[float]) -> Mapping[str, float]:
-        """Learn from the validation accuracies (0..1) of `arcs`. Returns what an epoch's row shows the mean of."""
+        """Learn from the validation accuracies (0..1) of `arcs`. Returns facts about this update, by name. Raises
+        FloatingPointError when the policy has diverged: a NaN would choose arcs silently."""
+
+    @abstractmethod
+    def row(self, updates: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        """Values of `columns` after an epoch with such updates; those that cannot be said are left out."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, in a form that `torch.load(..., weights_only=True)` reads."""
 
     @abstractmethod
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-
-    def summary(self) -> Mapping[str, float]:
-        """Values of `columns` that are a state, not a mean over an epoch's updates."""
-        return {}

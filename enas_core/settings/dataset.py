@@ -1,12 +1,4 @@
-"""Settings: the one source of names, defaults, bounds and units.
-
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
-"""
+"""`dataset` in config.yaml: which images are used, how they are divided, and how training changes them."""
 
 from __future__ import annotations
 
@@ -15,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Count, Seed, Settings
+from enas_core.fields import Count, Seed, Settings, all_defaults
 
 DatasetName = Literal["cifar10", "cifar100", "digits"]
 
@@ -87,4 +79,4 @@ class Augmentation(Settings):
 class Dataset(Source):
     """The images of an experiment and how training changes them."""
 
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = all_defaults(Augmentation)

@@ -1,41 +1,50 @@
-"""Settings: the one source of names, defaults, bounds and units.
-
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
-"""
+"""Every setting with its value and its meaning, for people: a terminal, a report."""
 
 from __future__ import annotations
 
 import json
-
-from pydantic import BaseModel
+from typing import Any, NamedTuple
 
 from enas_core.fields import Settings
-from enas_core.settings.experiment import Transfer
+from enas_core.settings.arcs import Transfer
 
 
-def describe(settings: Settings, prefix: str = "") -> list[str]:
-    """Lines `key = value  # meaning` for every setting below `prefix`."""
-    lines = []
+class Described(NamedTuple):
+    """One setting. `key` is dotted; `value` is what a JSON file would hold."""
+
+    key: str
+    value: Any
+    meaning: str
+
+
+def describe(settings: Settings, prefix: str = "") -> list[Described]:
+    """All settings below `prefix`: first those that stand there themselves, then section by section."""
+    rows: list[Described] = []
+    sections: list[Described] = []
     for name, field in type(settings).model_fields.items():
-        value, key = getattr(settings, name), f"{prefix}{field.alias or name}"
+        key = f"{prefix}{field.alias or name}"
+        value = getattr(settings, name)
         if isinstance(value, Settings):
-            lines += ["", *describe(value, f"{key}.")]
-            continue
-        if isinstance(value, dict):
-            value = {k: v.source if isinstance(v, Transfer) else v for k, v in value.items()}
-        meaning = " ".join((field.description or _inherited_description(type(settings), name)).split())
-        lines.append(f"{key} = {json.dumps(value)}  # {meaning}")
+            sections += describe(value, f"{key}.")
+        else:
+            rows.append(Described(key, _plain(value), " ".join((field.description or "").split())))
+    return rows + sections
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: arc.source if isinstance(arc, Transfer) else arc for name, arc in value.items()}
+    return value
+
+
+def as_lines(rows: list[Described]) -> list[str]:
+    """Lines `key = value  # meaning`, with an empty one before each section."""
+    lines = []
+    section = ""
+    for row in rows:
+        this_section = row.key.rpartition(".")[0]
+        if this_section != section:
+            lines.append("")
+            section = this_section
+        lines.append(f"{row.key} = {json.dumps(row.value)}  # {row.meaning}")
     return lines
-
-
-def _inherited_description(model: type[Settings], name: str) -> str:
-    """A field's docstring, from the first base that has one."""
-    bases = (base for base in model.__mro__ if issubclass(base, BaseModel) and name in base.model_fields)
-    return next(
-        (base.model_fields[name].description or "" for base in bases if base.model_fields[name].description), ""
-    )

@@ -1,79 +1,51 @@
-"""Settings: the one source of names, defaults, bounds and units.
+"""One named entry of config.yaml, with all its sections.
 
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
+A space's own settings (`num_nodes` of the micro space, for example) stand in the same sections as everybody's. So the
+model of an experiment is made for its space: `experiment_model("micro")` is `Experiment` with those fields added.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Compile, Count, Name, Precision, Settings, Threads
+from enas_core.fields import Compile, Name, Precision, Settings, Threads, all_defaults, section_of
+from enas_core.settings.arcs import ArcSource, Transfer
+from enas_core.settings.augment import AugmentSection
+from enas_core.settings.baseline import Baseline
+from enas_core.settings.checks import check_augmentation, check_held_out, check_training
 from enas_core.settings.dataset import DATASETS, Dataset
-from enas_core.settings.training import AugmentSection, SearchSection, check_training
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.settings import Nodes
+from enas_core.settings.search import Controller, SearchSection
+from enas_core.settings.select import Select
+from enas_core.spaces import space_class
+from enas_core.spaces.space import SearchSpace
 
 RESERVED_NETWORKS = re.compile(r"^(searched-s\d+|random-\d+)$")
 
-
-class Select(Settings):
-    """Choice of one arc after the search."""
-
-    num_candidates: Count = 100
-    """Distinct arcs that are sampled from the controller and scored on the validation images."""
+DEFAULT_SPACE = "micro"
 
 
-class RandomArcs(Settings):
-    """Where random arcs come from; arc i depends on these values and i alone."""
-
-    sampler: Literal["uniform", "reference"] = "uniform"
-    """`uniform`: every valid index and operation equally likely. `reference`: the generator of Yang et
-    al. 2020, in which every node of an arc reads the same two cell inputs."""
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1_000_000)] = 0
-    """Arc i uses seed + i."""
+def _known_space(name: str) -> str:
+    space_class(name)
+    return name
 
 
-class Baseline(RandomArcs):
-    """Random arcs, augmented in the same way as the found one."""
-
-    num_arcs: Annotated[int, Field(ge=0, le=1_000_000)] = 8
-    """How many."""
-
-
-class Transfer(Settings):
-    """An arc that another experiment has found."""
-
-    source: Name = Field(alias="from")
-    """Name of that experiment."""
-
-
-def _kind_of_arc(value: Any) -> str | None:
-    """Which model of `ArcSource` describes `value`."""
-    return "[text]" if isinstance(value, str) else "[transfer]" if isinstance(value, dict | Transfer) else None
-
-
-ArcSource = Annotated[
-    Annotated[str, Tag("[text]")] | Annotated[Transfer, Tag("[transfer]")],
-    Discriminator(_kind_of_arc, "arc_source", "allowed is an arc in quotes or {from: EXPERIMENT}"),
-]
-
-
-class Experiment(Settings):
-    """One named entry of config.yaml."""
+class PresetChoice(Settings):
+    """The first line of an experiment."""
 
     preset: Literal["original", "corrected"] = "original"
     """`original`: the authors' program as it is. `corrected`: each of its surprises as it should be."""
-    num_nodes: Nodes = 5
-    """Nodes of a cell."""
+
+
+class Experiment(PresetChoice):
+    """One named entry of config.yaml, without what its space adds."""
+
+    space: Annotated[str, AfterValidator(_known_space)] = DEFAULT_SPACE
+    """The search space."""
     cpu_threads: Threads = 2
     """Threads of each training on a CPU. A setting, since results on a CPU depend on it."""
     precision: Precision = "fp32"
@@ -83,36 +55,91 @@ class Experiment(Settings):
     """`auto`: on a GPU, networks are compiled (minutes at the start, faster steps, results equal but for rounding);
     on a CPU, where that does not pay, never. `off`: never."""
     dataset: Dataset
-    search: SearchSection = SearchSection()
-    select: Select = Select()
-    augment: AugmentSection = AugmentSection()
-    baseline: Baseline = Baseline()
+    search: SearchSection = all_defaults(SearchSection)
+    select: Select = all_defaults(Select)
+    augment: AugmentSection = all_defaults(AugmentSection)
+    baseline: Baseline = all_defaults(Baseline)
     arcs: dict[Name, ArcSource] = Field(default={})
     """Further networks to augment: an arc in its integer form, or `{from: EXPERIMENT}`."""
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
-        data, size = self.dataset, DATASETS[self.dataset.name].size
-        if self.search.valid_images >= data.num_train:
-            raise UserError(
-                f"search.valid_images: {self.search.valid_images} is out of range 1..{data.num_train - 1}"
-                f" ({data.num_train} training images)"
-            )
-        check_training("search", self.search, data.num_train - self.search.valid_images, size)
-        check_training("augment", self.augment, data.num_train, size)
-        if data.augmentation.cutout > size:
-            raise UserError(f"dataset.augmentation.cutout: {data.augmentation.cutout} is out of range 0..{size}")
-        if self.baseline.sampler == "reference" and self.num_nodes != 5:
-            raise UserError(f"baseline.sampler: 'reference' makes arcs of 5 nodes, num_nodes is {self.num_nodes}")
-        for name, value in self.arcs.items():
-            self._check_arc(name, value)
+        facts = DATASETS[self.dataset.name]
+        images, held_out = self.dataset.num_train, self.search.valid_images
+        check_held_out(held_out, images)
+        for section, training, count in (
+            ("search", self.search, images - held_out),
+            ("augment", self.augment, images),
+        ):
+            shape = training.shape(facts.size, facts.channels, facts.classes)
+            check_training(section, training, self.search_space, shape, count)
+        check_augmentation(self.dataset.augmentation, facts.size)
+        self._check_sampler()
+        for name, arc in self.arcs.items():
+            self._check_arc(name, arc)
         return self
 
-    def _check_arc(self, name: str, value: str | Transfer) -> None:
+    def _check_sampler(self) -> None:
+        sampler = self.baseline.sampler
+        try:
+            self.search_space.baseline(sampler, seed=0, count=1)
+        except KeyError:
+            samplers = ", ".join(self.search_space.samplers)
+            raise UserError(
+                f"baseline.sampler: {sampler!r} is not in the space {self.space}; allowed: {samplers}"
+            ) from None
+        except UserError as error:
+            raise UserError(f"baseline.sampler: {error}") from None
+
+    def _check_arc(self, name: str, arc: str | Transfer) -> None:
         if RESERVED_NETWORKS.match(name):
             raise UserError(f"arcs.{name}: names like searched-s1 and random-00 are taken by the workflow")
-        if isinstance(value, str):
+        if isinstance(arc, str):
             try:
-                Arc.parse(value, num_nodes=self.num_nodes)
-            except ValueError as error:
+                self.search_space.parse(arc)
+            except UserError as error:
                 raise UserError(f"arcs.{name}: {error}") from None
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space with the settings that this experiment gives it."""
+        kind = space_class(self.space)
+        return kind(kind.Settings.model_validate(self.space_values()))
+
+    def space_values(self, sections: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """The space's own settings by name: all, or those that stand in one of `sections`."""
+        model = space_class(self.space).Settings
+        values = {}
+        for name in model.model_fields:
+            section = section_of(model, name)
+            if sections is None or section in sections:
+                owner: Any = functools.reduce(getattr, filter(None, section.split(".")), self)
+                values[name] = getattr(owner, name)
+        return values
+
+
+@functools.cache
+def experiment_model(space: str) -> type[Experiment]:
+    """`Experiment` with the settings of a space, each in its section. Raises UserError for an unknown space."""
+    own = space_class(space).Settings
+    controller = _extended(Controller, own, "search.controller")
+    search = _extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
+    first = _extended(PresetChoice, own, "")
+    return create_model(
+        "Experiment",
+        __base__=(Experiment, first),
+        __doc__=Experiment.__doc__,
+        search=(search, Field(default=all_defaults(search), description=search.__doc__)),
+    )
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def _extended(base: type[S], own: type[Settings], section: str, **others: Any) -> type[S]:
+    """`base` with those fields of a space's own settings that stand in `section`, and with `others`."""
+    added: dict[str, Any] = {}
+    for name, field in own.model_fields.items():
+        if section_of(own, name) == section:
+            added[name] = (field.rebuild_annotation(), Field(default=field.default, description=field.description))
+    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **added, **others)

@@ -1,57 +1,90 @@
-"""Settings: the one source of names, defaults, bounds and units.
-
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
-"""
+"""How a mistake that pydantic has found becomes one line: file, key, value, what is allowed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from enas_core.settings.experiment import Experiment, Transfer
+from enas_core.settings.arcs import TAGS, Transfer
+from enas_core.settings.experiment import Experiment
+
+SHOWN_CHARACTERS = 80
+"""A longer value is cut in a message."""
+NOT_IN_KEYS = {"[key]", *TAGS}
+"""What pydantic puts into the place of a mistake for reasons of its own."""
+
+Mistake = Mapping[str, Any]
+"""One entry of `ValidationError.errors()`."""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """`text` without line breaks and runs of spaces."""
     return " ".join(text.split())
 
 
-def _explain(where: str, model: type[BaseModel], error: ValidationError) -> str:
-    """One line for the first mistake: file, key, value, what is allowed."""
+def explain(where: str, keys: Any, error: ValidationError) -> str:
+    """One line for the first mistake in a file called `where`, and how many more there are.
+
+    `keys` says which keys there are: a model, or a mapping of names to such."""
     mistakes = error.errors(include_url=False)
-    # an unknown key comes first: misspelt, it may be the one that is missing
+    # An unknown key comes first: misspelt, it may be the one that is missing.
     first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"] if part not in ("[key]", "[text]", "[transfer]"))
+    key = ".".join(str(part) for part in first["loc"] if part not in NOT_IN_KEYS)
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        problem = f": unknown key; allowed: {', '.join(_model_at(model, first['loc'][:-1]))}"
-    elif first["type"] == "missing":
-        problem = ": missing"
-    elif first["type"] == "value_error":
-        message = str(first["ctx"]["error"])
-        problem = f".{message}" if key and re.match(r"[\w.-]+: ", message) else f": {message}"
-    else:
-        shown = repr(first["input"])
-        message = first["msg"].replace("Input should be", "allowed is")
-        problem = f": {shown if len(shown) <= 80 else shown[:77] + '...'}: {message}"
-    return _one_line((f"{where}: {key}" if key else where) + problem + more)
+    return one_line((f"{where}: {key}" if key else where) + _problem(keys, first, key) + more)
 
 
-def _model_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
-    """The allowed keys at `location` of `model`."""
-    for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[str(part)].annotation if part in model.model_fields else model
+def first_mistake(error: ValidationError) -> str:
+    """Key and problem of the first mistake, for a caller that adds where it is."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    return f"{key}: {message_of(first)}"
+
+
+def message_of(mistake: Mistake) -> str:
+    """What is allowed, in the words of this project."""
+    return str(mistake["msg"]).replace("Input should be", "allowed is")
+
+
+def _problem(keys: Any, mistake: Mistake, key: str) -> str:
+    match mistake["type"]:
+        case "extra_forbidden":
+            return f": unknown key; allowed: {', '.join(_allowed_keys(keys, mistake['loc'][:-1]))}"
+        case "missing":
+            return ": missing"
+        case "value_error":
+            # A check of a whole section says itself which key below the section it is about.
+            message = str(mistake["ctx"]["error"])
+            names_a_key = bool(key) and re.match(r"[\w.-]+: ", message)
+            return f".{message}" if names_a_key else f": {message}"
+        case _:
+            shown = repr(mistake["input"])
+            if len(shown) > SHOWN_CHARACTERS:
+                shown = shown[: SHOWN_CHARACTERS - 3] + "..."
+            return f": {shown}: {message_of(mistake)}"
+
+
+def _allowed_keys(keys: Any, place: Sequence[int | str]) -> list[str]:
+    """The keys that are allowed at a place below `keys`."""
+    for part in place:
+        if isinstance(keys, Mapping):
+            keys = keys[part]
+        elif _is_model(keys):
+            keys = keys.model_fields[str(part)].annotation if part in keys.model_fields else keys
         elif part == "[transfer]":
-            model = Transfer
+            keys = Transfer
         else:
-            model = get_args(model)[-1] if get_args(model) else model
-    fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
-    extra = ["extends"] if model is Experiment else []
-    return [field.alias or name for name, field in fields.items()] + extra
+            keys = get_args(keys)[-1] if get_args(keys) else keys
+    if isinstance(keys, Mapping):
+        return list(keys)
+    if not _is_model(keys):
+        return []
+    extra = ["extends"] if issubclass(keys, Experiment) else []
+    return [field.alias or name for name, field in keys.model_fields.items()] + extra
+
+
+def _is_model(keys: Any) -> bool:
+    return isinstance(keys, type) and issubclass(keys, BaseModel)

@@ -1,18 +1,11 @@
-"""Settings: the one source of names, defaults, bounds and units.
-
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
-"""
+"""Presets: what `preset` in an experiment puts on top of the defaults."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from enas_core.spaces.micro.arc import OPS
+from enas_core.settings.merging import merged
+from enas_core.spaces import space_class
 
 PRESETS: dict[str, dict[str, Any]] = {
     "original": {},
@@ -23,10 +16,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "restart_first_step_mean": False,
             "init_fan_in": "exact",
             "apply_drop_path": True,
-            "reduction_inputs": "both",
             "reward_dropout": False,
             "controller": {
-                "op_bias_init": [0.0] * len(OPS),
                 "adam_epsilon_placement": "standard",
                 "advantage_baseline": "previous",
             },
@@ -40,4 +31,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""What a preset puts on top of the defaults. `original` is the defaults themselves."""
+"""What holds in every space. `original` is the defaults themselves: the authors' program as it is."""
+
+
+def preset_values(preset: str, space: str) -> dict[str, Any]:
+    """What a preset sets in an experiment of a space. Raises KeyError when there is no such preset."""
+    return merged(PRESETS[preset], dict(space_class(space).presets[preset]))

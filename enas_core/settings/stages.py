@@ -1,11 +1,7 @@
-"""Settings: the one source of names, defaults, bounds and units.
+"""What each stage sees of an experiment: `config/{stage}.json`.
 
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
+A stage sees only the settings that it depends on, so that editing one section runs only the stages again that read it.
+Settings are compared by their canonical text, and `fingerprint` is its hash.
 """
 
 from __future__ import annotations
@@ -15,83 +11,123 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SerializeAsAny, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from enas_core.console import UserError
 from enas_core.fields import Compile, Name, Precision, Settings, Threads
+from enas_core.settings.augment import Augment
+from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
-from enas_core.settings.experiment import Experiment, RandomArcs, Select
-from enas_core.settings.mistakes import _explain
-from enas_core.settings.training import Augment, Search
-from enas_core.spaces.micro.settings import Nodes
+from enas_core.settings.experiment import Experiment
+from enas_core.settings.mistakes import explain, first_mistake, message_of
+from enas_core.settings.search import Search
+from enas_core.settings.select import Select
+from enas_core.spaces import space_class
+from enas_core.spaces.space import SearchSpace
+
+ARC_SECTIONS = ("",)
+"""Where the space's settings stand that say which arcs there are: at the top of the experiment."""
+SEARCH_SECTIONS = ("", "search", "search.controller")
+"""And those that the search depends on besides."""
 
 
-class PrepareDataSettings(Settings):
+class PrepareDataStage(Settings):
     """What prepare_data depends on."""
 
     experiment: Name
     dataset: Source
 
 
-class RandomArcsSettings(Settings):
-    """What random_arcs depends on (how many is not part of it: more arcs leave the first ones alone)."""
+class ArcStage(Settings):
+    """What every stage depends on that handles arcs."""
 
     experiment: Name
-    num_nodes: Nodes
+    space: str
+    space_settings: SerializeAsAny[Settings]
+    """Those of the space's own settings that the stage depends on; the others have their defaults here."""
+
+    @field_validator("space_settings", mode="before")
+    @classmethod
+    def _of_that_space(cls, values: Any, info: ValidationInfo) -> Settings:
+        try:
+            return space_class(info.data.get("space", "")).Settings.model_validate(values)
+        except ValidationError as error:
+            raise UserError(first_mistake(error)) from None
+
+    @field_serializer("space_settings")
+    def _given_ones(self, settings: Settings) -> dict[str, Any]:
+        return settings.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space with these settings."""
+        return space_class(self.space)(self.space_settings)
+
+
+class RandomArcsStage(ArcStage):
+    """What random_arcs depends on (how many is not part of it: more arcs leave the first ones alone)."""
+
     random_arcs: RandomArcs
 
 
-class SearchSettings(Settings):
-    """What search depends on."""
+class TrainingStage(ArcStage):
+    """What every stage depends on that computes with networks."""
 
-    experiment: Name
     dataset: DatasetName
-    num_nodes: Nodes
     cpu_threads: Threads
     precision: Precision
     compile: Compile
     augmentation: Augmentation
+
+
+class SearchStage(TrainingStage):
+    """What search depends on."""
+
     search: Search
 
 
-class SelectArcSettings(SearchSettings):
+class SelectArcStage(SearchStage):
     """What select_arc depends on."""
 
     select: Select
 
 
-class AugmentSettings(Settings):
+class AugmentStage(TrainingStage):
     """What augment depends on."""
 
-    experiment: Name
-    dataset: DatasetName
-    num_nodes: Nodes
-    cpu_threads: Threads
-    precision: Precision
-    compile: Compile
-    augmentation: Augmentation
     augment: Augment
 
 
 STAGES: dict[str, type[Settings]] = {
-    "prepare_data": PrepareDataSettings,
-    "random_arcs": RandomArcsSettings,
-    "search": SearchSettings,
-    "select_arc": SelectArcSettings,
-    "augment": AugmentSettings,
+    "prepare_data": PrepareDataStage,
+    "random_arcs": RandomArcsStage,
+    "search": SearchStage,
+    "select_arc": SelectArcStage,
+    "augment": AugmentStage,
 }
 
+S = TypeVar("S", bound=Settings)
 
-def _narrow(model: type[Settings], value: Settings) -> Settings:
-    """The fields of `model` (a base of `value`'s type) taken from `value`."""
-    return model(**{name: getattr(value, name) for name in model.model_fields})
+
+def _narrow(model: type[S], value: Settings) -> S:
+    """The fields of `model` (a base of `value`'s type) taken from `value`, and of its sections likewise."""
+    fields = {}
+    for name, field in model.model_fields.items():
+        part = getattr(value, name)
+        kind = field.annotation
+        is_section = isinstance(kind, type) and issubclass(kind, Settings)
+        fields[name] = _narrow(kind, part) if is_section else part
+    return model(**fields)
 
 
 def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
     """The settings of one stage of the experiment called `name`."""
+    model = STAGES[stage]
+    searches = issubclass(model, SearchStage)
     values: dict[str, Any] = {
         "experiment": name,
-        "num_nodes": experiment.num_nodes,
+        "space": experiment.space,
+        "space_settings": experiment.space_values(SEARCH_SECTIONS if searches else ARC_SECTIONS),
         "cpu_threads": experiment.cpu_threads,
         "precision": experiment.precision,
         "compile": experiment.compile,
@@ -104,7 +140,6 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
     }
     if stage == "prepare_data":
         values["dataset"] = _narrow(Source, experiment.dataset)
-    model = STAGES[stage]
     return model(**{field: values[field] for field in model.model_fields})
 
 
@@ -118,10 +153,7 @@ def fingerprint(settings: Settings) -> str:
     return hashlib.sha256(to_json(settings).encode()).hexdigest()
 
 
-S = TypeVar("S", bound=Settings)
-
-
-def load_stage_settings(path: Path, model: type[S]) -> S:
+def read_stage(path: Path, model: type[S]) -> S:
     """Read `config/{stage}.json`. Raises UserError, one line, when it is not such a file."""
     try:
         return model.model_validate_json(path.read_text())
@@ -130,7 +162,7 @@ def load_stage_settings(path: Path, model: type[S]) -> S:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file") from None
     except ValidationError as error:
-        raise UserError(_explain(str(path), model, error)) from None
+        raise UserError(explain(str(path), model, error)) from None
 
 
 def from_options(model: type[S], values: dict[str, Any]) -> S:
@@ -139,5 +171,5 @@ def from_options(model: type[S], values: dict[str, Any]) -> S:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        option, message = str(first["loc"][0]).replace("_", "-"), first["msg"].replace("Input should be", "allowed is")
-        raise UserError(f"--{option}: {first['input']}: {message}") from None
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UserError(f"--{option}: {first['input']}: {message_of(first)}") from None

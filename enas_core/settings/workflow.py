@@ -1,12 +1,4 @@
-"""Settings: the one source of names, defaults, bounds and units.
-
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
-"""
+"""The whole of config.yaml: read, merged, validated."""
 
 from __future__ import annotations
 
@@ -15,19 +7,38 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from enas_core.console import UserError
 from enas_core.fields import Float, Name, Settings
-from enas_core.settings.experiment import Experiment, Transfer
-from enas_core.settings.mistakes import _explain, _one_line
-from enas_core.settings.presets import PRESETS
+from enas_core.settings.arcs import Transfer
+from enas_core.settings.experiment import DEFAULT_SPACE, Experiment, experiment_model
+from enas_core.settings.merging import inherited, merged
+from enas_core.settings.mistakes import explain, one_line
+from enas_core.settings.presets import PRESETS, preset_values
+from enas_core.spaces import SPACES
+
+
+def _space_of(entry: Any) -> str:
+    """The space that an entry names; the default where it names none, or none that exists."""
+    space = entry.get("space", DEFAULT_SPACE) if isinstance(entry, dict) else DEFAULT_SPACE
+    return space if isinstance(space, str) and space in SPACES else DEFAULT_SPACE
+
+
+def _of_its_space(entry: Any) -> Any:
+    """An entry of `experiments` on top of its preset, validated by the model that its space gives it."""
+    if not isinstance(entry, dict):
+        return entry
+    space, preset = _space_of(entry), entry.get("preset", "original")
+    if isinstance(preset, str) and preset in PRESETS:
+        entry = merged(preset_values(preset, space), entry)
+    return experiment_model(space).model_validate(entry)
 
 
 class Workflow(Settings):
     """The whole of config.yaml, with what may be given on the command line (`--config KEY=VALUE`)."""
 
-    experiments: dict[Name, Experiment] = Field(min_length=1)
+    experiments: dict[Name, Annotated[Experiment, BeforeValidator(_of_its_space)]] = Field(min_length=1)
     """Experiments by name."""
     data_path: str | None = None
     """Folder of existing data files (a location, so no result depends on it); null: download."""
@@ -50,8 +61,12 @@ class Workflow(Settings):
         others = sorted(set(self.experiments) - {name})
         if source not in others:
             raise UserError(f"{key}: {source!r} is not another experiment; allowed: {', '.join(others) or 'none'}")
-        if self.experiments[source].num_nodes != self.experiments[name].num_nodes:
-            raise UserError(f"{key}: arcs of {source!r} have another num_nodes than {name!r}")
+        here, there = self.experiments[name], self.experiments[source]
+        if there.space != here.space:
+            raise UserError(f"{key}: arcs of {source!r} are of another space than those of {name!r}")
+        for setting, value in there.space_values(sections=("",)).items():
+            if value != here.space_values(sections=("",))[setting]:
+                raise UserError(f"{key}: arcs of {source!r} have another {setting} than {name!r}")
         if name in self._sources(source):
             raise UserError(f"{key}: {source!r} itself takes an arc from {name!r}, so neither could come first")
 
@@ -68,62 +83,34 @@ class Workflow(Settings):
         return found
 
 
-def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` overridden by `top`, section by section (a null section overrides nothing)."""
-    result = dict(base)
-    for key, value in top.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = _merged(result[key], value)
-        elif not (value is None and isinstance(result.get(key), dict)):
-            result[key] = value
-    return result
-
-
-def _inherited(experiments: dict[str, Any], name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The raw entry of `name` on top of those that it extends."""
-    raw = experiments[name]
-    if not isinstance(raw, dict):
-        raise UserError(f"experiments.{name}: {raw!r} is not a mapping of settings")
-    if "extends" not in raw:
-        return raw
-    own, parent = {key: value for key, value in raw.items() if key != "extends"}, raw["extends"]
-    if not isinstance(parent, str) or parent not in experiments or parent in (*seen, name):
-        allowed = sorted(str(other) for other in experiments if other not in (*seen, name))
-        raise UserError(
-            f"experiments.{name}.extends: {parent!r} is not another experiment; allowed: {', '.join(allowed) or 'none'}"
-        )
-    return _merged(_inherited(experiments, parent, (*seen, name)), own)
-
-
 def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
     """Validate the content of config.yaml. Raises UserError, one line, on the user's mistakes."""
     if not isinstance(raw, dict) or not isinstance(raw.get("experiments"), dict):
         raise UserError(f"{where}: experiments: missing or not a mapping of names to settings")
     try:
-        merged = {str(name): _inherited(raw["experiments"], name) for name in raw["experiments"]}
-    except ValueError as error:
-        raise UserError(_one_line(f"{where}: {error}")) from None
+        entries = {str(name): inherited(raw["experiments"], name) for name in raw["experiments"]}
+    except UserError as error:
+        raise UserError(one_line(f"{where}: {error}")) from None
     except RecursionError:
         raise UserError(f"{where}: a section contains itself") from None
-    for name, experiment in merged.items():
-        preset = experiment.get("preset", "original")
-        if isinstance(preset, str) and preset in PRESETS:
-            merged[name] = _merged(PRESETS[preset], experiment)
     try:
-        return Workflow.model_validate({**raw, "experiments": merged})
+        return Workflow.model_validate({**raw, "experiments": entries})
     except ValidationError as error:
-        raise UserError(_explain(where, Workflow, error)) from None
+        keys: dict[str, Any] = {name: field.annotation for name, field in Workflow.model_fields.items()}
+        keys["experiments"] = {name: experiment_model(_space_of(entry)) for name, entry in entries.items()}
+        raise UserError(explain(where, keys, error)) from None
 
 
 class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice in a mapping, of which plain YAML takes the last."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        if twice := [name for name, count in names.items() if count > 1]:
-            raise UserError(f"{twice[0]!r} is there twice in what begins in line {node.start_mark.line + 1}")
-        return node
+        mapping = super().compose_mapping_node(anchor)
+        names = Counter(key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode))
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is there twice in what begins in line {mapping.start_mark.line + 1}")
+        return mapping
 
 
 def read_yaml(path: Path) -> Any:
@@ -135,7 +122,7 @@ def read_yaml(path: Path) -> Any:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(_one_line(f"{path}: not valid YAML: {error}")) from None
+        raise UserError(one_line(f"{path}: not valid YAML: {error}")) from None
 
 
 def load_workflow(path: Path) -> Workflow:

@@ -1,4 +1,4 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""Lower precision and compiled code, as far as the settings ask for them and the machine has them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from enas_core.settings.stages import AugmentSettings, SearchSettings
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, SepConv
-from enas_core.spaces.micro.supernet import Supernet
-from enas_core.training.device import lower_precision
+from enas_core.settings.stages import TrainingStage
+from enas_core.spaces.layers import Classifier
+from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.processes import ALONE, Processes
-
-COMPILED_BLOCKS = (SepConv, ReLUConvBN, FactorizedReduction)
-"""What is compiled of a supernet: a few kinds of block in a few shapes, whatever the arc."""
-
 
 RECOMPILE_LIMIT = 64  # shapes and modes of one kind of block
 
 
 def accelerate(
     network: Network | Supernet,
-    settings: SearchSettings | AugmentSettings,
+    settings: TrainingStage,
     device: torch.device,
     processes: Processes = ALONE,
 ) -> None:
@@ -42,12 +36,12 @@ def accelerate(
 
 
 def compile_blocks(supernet: Supernet, **options: Any) -> None:
-    """Compile the supernet's operations one by one (`options` of `torch.compile`). Those of one kind and shape share
+    """Compile the supernet's blocks one by one (`options` of `torch.compile`). Those of one kind and shape share
     their code, which takes batches of any size, so that no arc compiles anything once all shapes have been seen."""
     torch._dynamo.config.cache_size_limit = RECOMPILE_LIMIT
     torch._dynamo.config.automatic_dynamic_shapes = False
     for module in supernet.modules():
-        if isinstance(module, COMPILED_BLOCKS):
+        if isinstance(module, supernet.compiled_blocks):
             module.forward = _any_batch(torch.compile(module.forward, **options))
 
 
@@ -63,3 +57,11 @@ def compile_whole(network: Network, **options: Any) -> None:
     """Compile a stand-alone network as a whole (`options` of `torch.compile`), once for each size of batch."""
     torch._dynamo.config.cache_size_limit = RECOMPILE_LIMIT
     network.forward = torch.compile(network.forward, dynamic=False, **options)
+
+
+def lower_precision(network: Network | Supernet, device: torch.device) -> None:
+    """Feature maps and convolutions in bfloat16, logits in the precision of the weights."""
+    network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)
+    for module in network.modules():
+        if isinstance(module, Classifier):
+            module.forward = torch.autocast(device.type, enabled=False)(module.forward)

@@ -1,4 +1,4 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""Losses and accuracies, of a batch and of a whole split."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from torch import Tensor
 from enas_core.data.batches import equal_batches, plain_batch
 from enas_core.data.prepared import Split
 from enas_core.settings.training import Training
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Outputs, Supernet
+from enas_core.spaces.space import Arc
 from enas_core.training.processes import ALONE, Processes
 
 
-def loss_of(outputs: tuple[Tensor, Tensor | None], labels: Tensor, training: Training) -> tuple[Tensor, Tensor]:
+def loss_of(outputs: Outputs, labels: Tensor, training: Training) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the main classifier, and the loss to minimise (without its L2 term); 0 without images."""
     logits, aux_logits = outputs
     cross_entropy = mean_cross_entropy(logits, labels)

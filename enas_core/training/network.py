@@ -1,159 +1,140 @@
-"""Augment: train one arc from scratch in the deeper, wider stand-alone network."""
+"""Training of one arc from scratch, in the deeper, wider stand-alone network: what `python -m enas_core.augment` does.
+
+Reads the stage's settings, the prepared images and an arc; leaves the network's weights and one row an epoch.
+"""
 
 from __future__ import annotations
 
-import argparse
+from typing import Any
 
 import torch
 
-from enas_core.console import progress
+from enas_core.console import log, progress
 from enas_core.data.batches import plan_epoch, training_batch
 from enas_core.data.prepared import Dataset
-from enas_core.files.inputs import Inputs
-from enas_core.files.tables import provenance, write_table
-from enas_core.settings.stages import AugmentSettings, fingerprint, to_json
+from enas_core.settings.stages import AugmentStage
 from enas_core.spaces.layers import initialise
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.saved import save_network
-from enas_core.training.checkpoint import Saver, StateDirectory, resume, run_fingerprint
+from enas_core.spaces.space import Arc
+from enas_core.training.checkpoint import Watch
 from enas_core.training.compilation import accelerate
-from enas_core.training.device import describe_device
+from enas_core.training.descent import CHECK_EVERY, Descent
+from enas_core.training.epochs import Epochs
 from enas_core.training.evaluation import evaluate_network
 from enas_core.training.events import EventFiles
+from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
-from enas_core.training.randomness import factors, stream_seed
-from enas_core.training.run import TrainingRun, load_for
-from enas_core.training.schedule import learning_rate
+from enas_core.training.randomness import noise_factors, stream_seed
+from enas_core.training.schedule import drop_path_keep_probs, learning_rate
 
 
-class AugmentRun(TrainingRun):
-    """One training of one arc."""
+class NetworkTraining:
+    """One training of one arc; `network_name` is what the tables call the network."""
 
     def __init__(
         self,
-        settings: AugmentSettings,
+        settings: AugmentStage,
         data: Dataset,
         arc: Arc,
-        network: str,
+        network_name: str,
         seed: int,
         device: torch.device,
         events: EventFiles | None = None,
         processes: Processes = ALONE,
     ) -> None:
-        self.settings, self.augment, self.data = settings, settings.augment, data
-        self.network_name, self.name = network, f"{network} seed {seed}"
-        self.network: Network = Network(
-            arc,
-            num_layers=self.augment.num_layers,
-            num_filters=self.augment.num_filters,
-            image_size=data.image_size,
-            in_channels=data.in_channels,
-            num_classes=data.num_classes,
-            aux_head=self.augment.aux_head,
-            bn_zero_debias=self.augment.bn_zero_debias,
-        )
-        generator = torch.Generator().manual_seed(stream_seed(seed, "weights"))
-        initialise(self.network, self.augment.init_fan_in, generator)
+        self.settings, self.data, self.arc, self.seed, self.device = settings, data, arc, seed, device
+        self.network_name, self.processes = network_name, processes
+        augment = settings.augment
+        name = f"{network_name} seed {seed}"
+
+        shape = augment.shape(data.image_size, data.in_channels, data.num_classes)
+        self.network = settings.search_space.network(arc, shape, augment.bn_zero_debias)
+        initialise(self.network, augment.init_fan_in, torch.Generator().manual_seed(stream_seed(seed, "weights")))
         accelerate(self.network.to(device), settings, device, processes)
-        super().__init__(self.network, self.augment, len(data.train), seed, events, processes)
 
-    def arc_of(self, step: int) -> Arc:
-        """The same at every step."""
-        return self.network.arc
+        self.descent = Descent(name, self.network, augment, len(data.train), processes)
+        self.epochs = Epochs(name, augment.num_epochs, "test_accuracy", events)
+        self.at = Position()
 
-    def train(self, saver: Saver) -> None:
-        """All epochs that are left."""
-        self.tick()
-        while self.epoch < self.augment.num_epochs:
-            self.train_epoch(saver)
-            self.evaluate_epoch(saver)
-            saver.save()
+    def train(self, watch: Watch) -> None:
+        """All epochs that are left. `watch` is told of every step, and saves now and then."""
+        settings, augment, data = self.settings, self.settings.augment, self.data
+        descent, at = self.descent, self.at
+        at.start_clock()
+        while at.epoch < augment.num_epochs:
+            # One pass over the training images.
+            plan = plan_epoch(data.train, settings.augmentation, stream_seed(self.seed, "images", at.epoch))
+            steps = range(at.step, descent.steps)
+            for step in progress(steps, f"{descent.name} epoch {at.epoch}", descent.steps, at.step):
+                batch = descent.batch(step)
+                images, labels = training_batch(data.train, plan, settings.augmentation, batch.start, batch.stop)
+                drop_path, dropout = noise_factors(
+                    self.network,
+                    self.device,
+                    batch.size,
+                    stream_seed(self.seed, "noise", at.epoch, step),
+                    augment.keep_prob,
+                    self._keep_probs(step) if augment.drop_path_keep_prob < 1 else None,
+                    batch.part,
+                )
+                outputs = descent.forward(images, drop_path, dropout)
+                descent.descend(at.epoch, step, outputs, labels)
+                at.finish_step()
+                if at.step % CHECK_EVERY == 0:
+                    self.require_finite()
+                watch.step()
+            self.require_finite()
 
-    def train_epoch(self, saver: Saver) -> None:
-        """One pass over the training images."""
-        augmentation, augment = self.settings.augmentation, self.augment
-        plan = plan_epoch(self.data.train, augmentation, self.seed, self.epoch)
-        steps = range(self.step, self.steps)
-        for step in progress(steps, f"{self.name} epoch {self.epoch}", self.steps, self.step):
-            positions, part = self.batch_of(step)
-            images, labels = training_batch(self.data.train, plan, augmentation, positions.start, positions.stop)
-            drop_path, dropout = factors(
-                self.network,
-                self.batch_size(step),
-                stream_seed(self.seed, "noise", self.epoch, step),
-                augment.keep_prob,
-                self.drop_path_keep_probs(step) if augment.drop_path_keep_prob < 1 else None,
-                part,
+            # The test images, which choose nothing. What is saved after one of their batches starts with the first.
+            test_loss, test_accuracy = evaluate_network(
+                self.network, data.test, augment.batch_size, watch.step, self.processes
             )
-            self.descend(step, self.parallel(images, drop_path, dropout), labels)
-            self.advance(saver)
-        self.check()
+            at.tick()
+            train_loss, train_accuracy = descent.means()
+            self.epochs.add(
+                {
+                    "experiment": settings.experiment,
+                    "dataset": settings.dataset,
+                    "network": self.network_name,
+                    "space": settings.space,
+                    "arc": str(self.arc),
+                    "seed": self.seed,
+                    "epoch": at.epoch,
+                    "learning_rate": learning_rate(augment, at.epoch, 1),
+                    "drop_path_keep_prob": self._keep_probs(descent.steps - 1)[-1],
+                    "train_loss": train_loss,
+                    "train_accuracy": train_accuracy,
+                    "test_loss": test_loss,
+                    "test_accuracy": test_accuracy,
+                    "images_per_second": descent.images / at.train_seconds,
+                    "seconds": at.seconds,
+                }
+            )
+            at.next_epoch()
+            watch.save()
 
-    def evaluate_epoch(self, saver: Saver) -> None:
-        """Test the network and write the epoch's row."""
-        loss, accuracy = self.epoch_means()
-        train_seconds = self.seconds
-        # What is saved after a batch starts with this evaluation.
-        test_loss, test_accuracy = evaluate_network(
-            self.network, self.data.test, self.augment.batch_size, saver.step, self.processes
-        )
-        self.tick()
-        row = {
-            "experiment": self.settings.experiment,
-            "dataset": self.settings.dataset,
-            "network": self.network_name,
-            "arc": str(self.network.arc),
-            "seed": self.seed,
-            "epoch": self.epoch,
-            "learning_rate": learning_rate(self.augment, self.epoch, 1),
-            "drop_path_keep_prob": self.drop_path_keep_probs(self.steps - 1)[-1],
-            "train_loss": loss,
-            "train_accuracy": accuracy,
-            "test_loss": test_loss,
-            "test_accuracy": test_accuracy,
-            "images_per_second": self.images / train_seconds,
-            "seconds": self.seconds,
+    def _keep_probs(self, step: int) -> list[float]:
+        """Of each layer at a step of this epoch, for drop path."""
+        augment, steps = self.settings.augment, self.descent.steps
+        total = augment.num_epochs * steps
+        final = augment.drop_path_keep_prob
+        return drop_path_keep_probs(final, self.network.depth, self.at.epoch * steps + step, total)
+
+    def require_finite(self) -> None:
+        """Raise RunError when this epoch has diverged."""
+        self.descent.require_finite(self.at.epoch, self.at.step, lambda step: self.arc)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes. Raises RunError instead when a step has diverged."""
+        self.require_finite()
+        return {
+            "descent": self.descent.state_dict(),
+            "rows": self.epochs.rows,
+            "at": self.at.state_dict(),
         }
-        self.finish_epoch(row, "test_accuracy")
 
-
-def run_augment(
-    options: argparse.Namespace,
-    settings: AugmentSettings,
-    arc: Arc,
-    inputs: Inputs,
-    device: torch.device,
-    processes: Processes,
-) -> None:
-    """The training, from what is left of it to its files."""
-    data = load_for(settings, settings.augment, options.data, device)
-    identity = run_fingerprint(
-        "augment", to_json(settings), data.fingerprint, str(arc), options.network, str(options.seed)
-    )
-    made_by = provenance(describe_device(device, processes), fingerprint(settings)) | {"run": identity}
-    table, weights = options.out_dir / "epochs.parquet", options.out_dir / "model.pt"
-
-    def emit(run: AugmentRun) -> None:
-        facts = {
-            "experiment": settings.experiment,
-            "dataset": settings.dataset,
-            "classes": data.manifest.classes,
-            "mean": data.manifest.mean,
-            "std": data.manifest.std,
-            "test_accuracy": run.rows[-1]["test_accuracy"],
-            "provenance": made_by,
-        }
-        save_network(weights, run.network, facts)
-        write_table(table, "augment_epochs", run.rows, made_by)
-
-    events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard and processes.first else None
-    resume(
-        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device, events, processes),
-        StateDirectory(options.state_dir, identity, processes),
-        options.save_every,
-        inputs,
-        weights,
-        table,
-        emit,
-    )
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.descent.load_state_dict(state["descent"])
+        self.epochs.rows = state["rows"]
+        self.at.load_state_dict(state["at"])
+        log.info("%s goes on at epoch %d, step %d", self.descent.name, self.at.epoch, self.at.step)

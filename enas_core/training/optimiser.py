@@ -1,20 +1,14 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""SGD over one flat tensor, and which parameters it moves."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from enas_core.console import UserError
 from enas_core.settings.training import Training
-from enas_core.spaces.layers import BatchNorm
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
-from enas_core.training.processes import Processes
+from enas_core.spaces.networks import Network, Supernet
 
 ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
 
@@ -37,9 +31,8 @@ class FlatSGD:
         self.values = nn.Parameter(parameters[0].new_zeros(sum(sizes)))
         self.values.grad = torch.zeros_like(self.values)
         self.l2, self.clip_norm = training.l2, training.clip_norm
-        for p, value, grad in zip(
-            parameters, self.values.data.split(sizes), self.values.grad.split(sizes), strict=True
-        ):
+        values, gradients = self.values.data.split(sizes), self.values.grad.split(sizes)
+        for p, value, grad in zip(parameters, values, gradients, strict=True):
             value[: p.numel()].copy_(p.data.flatten())
             p.data = value[: p.numel()].view(p.shape)
             p.grad = grad[: p.numel()].view(p.shape)
@@ -72,27 +65,6 @@ class FlatSGD:
         self.values.copy_(state["values"])
         if "momentum" in state:
             self.optimizer.state[self.values]["momentum_buffer"] = state["momentum"].to(self.values.device)
-
-
-def spread(network: Network | Supernet, training: Training, images: int, processes: Processes) -> nn.Module:
-    """`network` as several processes train it: statistics and gradients are those of all. Just `network` for one.
-    Raises UserError where a process would have no image to take statistics of."""
-    if processes.count == 1:
-        return network
-    smallest = images % training.batch_size or training.batch_size
-    if not training.sync_batch_norm and smallest < processes.count:
-        raise UserError(
-            f"sync_batch_norm: false needs an image of each batch for each of {processes.count} processes, the"
-            f" smallest batch has {smallest} ({images} images by batch_size {training.batch_size}); allowed: true"
-        )
-    for module in network.modules():
-        if isinstance(module, BatchNorm):
-            module.processes, module.synced = processes, training.sync_batch_norm
-    # Of a supernet each step uses other parameters; the same ones in all processes.
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.6 lacks the option's new name
-        return DistributedDataParallel(
-            network, broadcast_buffers=False, find_unused_parameters=isinstance(network, Supernet)
-        )
 
 
 def untrained_state(network: nn.Module, sgd: FlatSGD) -> dict[str, Tensor]:

@@ -1,47 +1,60 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""The seed of every random draw, and the factors by which drop path and dropout act.
+
+Draws are keyed by what they are for, not taken from a running generator: the crop of an image in epoch 7 is the same
+whether the run was interrupted, resumed, or split over processes.
+
+Shapes: B images in a batch, L layers, P droppable paths a layer, F features.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
-
-
-def factors(
-    network: Network | Supernet,
-    count: int,
-    seed: int,
-    keep_prob: float,
-    drop_path_keep_probs: Sequence[float] | None = None,
-    part: slice = slice(None),
-) -> tuple[Tensor | None, Tensor | None]:
-    """Factors for drop path and dropout (see `Network.forward`) of `count` images, drawn from `seed`: 0, or
-    1 / keep probability. `drop_path_keep_probs`: one a layer. Of all images only those of `part` are returned. None
-    where nothing is dropped."""
-    if keep_prob == 1 and drop_path_keep_probs is None:
-        return None, None
-    device = network.fc.weight.device
-    generator = torch.Generator(device).manual_seed(seed)
-    layers = len(drop_path_keep_probs or ())
-    paths = layers * network.num_nodes * 2
-    noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)[part]
-    drop_path, dropout = None, None
-    if drop_path_keep_probs is not None:
-        pinned = torch.tensor(drop_path_keep_probs, pin_memory=device.type == "cuda")  # so that nothing waits for it
-        keep = pinned.to(device, non_blocking=True)[:, None, None]
-        drop_path = torch.floor(noise[:, :paths].view(len(noise), layers, network.num_nodes, 2) + keep) / keep
-    if keep_prob < 1:
-        dropout = torch.floor(noise[:, paths:] + keep_prob) / keep_prob
-    return drop_path, dropout
+from enas_core.policies.policy import Draw
+from enas_core.spaces.networks import Network, Supernet
 
 
 def stream_seed(seed: int, purpose: str, *counters: int) -> int:
     """A 63-bit seed for the draw named `purpose` at `counters` (epoch, step, ...)."""
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *counters]).generate_state(2, np.uint32)
     return int(words[0]) << 31 | int(words[1]) >> 1
+
+
+def draw_for(seed: int, purpose: str, *counters: int) -> Draw:
+    """The draws named `purpose` at `counters`, told apart by further counters."""
+    return partial(stream_seed, seed, purpose, *counters)
+
+
+def noise_factors(
+    network: Network | Supernet,
+    device: torch.device,
+    count: int,
+    seed: int,
+    keep_prob: float,
+    drop_path_keep_probs: Sequence[float] | None = None,
+    part: slice = slice(None),
+) -> tuple[Tensor | None, Tensor | None]:
+    """Factors for drop path [B, L, P] and dropout [B, F] of `count` images, drawn from `seed`: 0, or 1 / keep
+    probability. `drop_path_keep_probs`: one a layer. Of all images only those of `part` are returned. None where nothing
+    is dropped."""
+    if keep_prob == 1 and drop_path_keep_probs is None:
+        return None, None
+    generator = torch.Generator(device).manual_seed(seed)
+    layers = len(drop_path_keep_probs or ())
+    paths = layers * network.paths
+    noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)[part]
+    drop_path, dropout = None, None
+    if drop_path_keep_probs is not None:
+        # From pinned memory the copy to a GPU happens without anything waiting for it.
+        pinned = torch.tensor(drop_path_keep_probs, pin_memory=device.type == "cuda")
+        keep = pinned.to(device, non_blocking=True)[:, None]
+        drop_path = torch.floor(noise[:, :paths].view(len(noise), layers, network.paths) + keep) / keep
+    if keep_prob < 1:
+        dropout = torch.floor(noise[:, paths:] + keep_prob) / keep_prob
+    return drop_path, dropout

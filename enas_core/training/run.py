@@ -1,193 +1,106 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""From settings, images and saved state to the files of a finished training: what `search` and `augment` share."""
 
 from __future__ import annotations
 
-import math
-import time
-from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
 
-from enas_core.console import RunError, UserError, log, time_left
-from enas_core.data.prepared import Dataset, load_prepared
-from enas_core.settings.stages import AugmentSettings, SearchSettings
-from enas_core.settings.training import Search, Training, check_training
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
-from enas_core.training.checkpoint import Saver
-from enas_core.training.evaluation import hits, loss_of
+from enas_core.data.prepared import Dataset
+from enas_core.files.inputs import Inputs
+from enas_core.files.tables import provenance, write_table
+from enas_core.settings.stages import AugmentStage, SearchStage, fingerprint, to_json
+from enas_core.spaces.saved import save_network, save_supernet
+from enas_core.spaces.space import Arc
+from enas_core.training.checkpoint import StateDirectory, resume, run_fingerprint
+from enas_core.training.device import describe_device
 from enas_core.training.events import EventFiles
-from enas_core.training.optimiser import FlatSGD, spread, trained_parameters, untrained_state
-from enas_core.training.processes import ALONE, Processes
-from enas_core.training.schedule import drop_path_keep_probs, learning_rate, steps_per_epoch
-from enas_core.training.steplog import CHECK_EVERY, StepLog
+from enas_core.training.images import load_images
+from enas_core.training.network import NetworkTraining
+from enas_core.training.processes import Processes
+from enas_core.training.supernet import SupernetTraining
 
 
-def load_for(
-    settings: SearchSettings | AugmentSettings, training: Training, folder: Path, device: torch.device
-) -> Dataset:
-    """Prepared images for `training`. Raises UserError, one line, when they are not what the settings count on."""
-    data = load_prepared(folder, device)
-    if data.manifest.dataset != settings.dataset:
-        raise UserError(f"{folder}: holds {data.manifest.dataset!r}, the settings are for {settings.dataset!r}")
-    held_out = training.valid_images if isinstance(training, Search) else 0
-    if held_out >= len(data.train):
-        raise UserError(f"{folder}: search.valid_images: {held_out}, but there are {len(data.train)} training images")
-    try:
-        check_training("search" if held_out else "augment", training, len(data.train) - held_out, data.image_size)
-    except ValueError as error:
-        raise UserError(f"{folder} does not fit the settings: {error}") from None
-    return data
+@dataclass(frozen=True)
+class Run:
+    """What a training needs to know that does not change its results."""
+
+    data: Path
+    """Folder that prepare_data has written."""
+    out_dir: Path
+    state_dir: Path
+    save_every: float
+    """Minutes between two saves of the state."""
+    tensorboard: bool
+    """Whether event files are written into `out_dir`."""
+    inputs: Inputs
+    """Files that must be the same ones at the end."""
+    device: torch.device
+    processes: Processes
+
+    def events(self) -> EventFiles | None:
+        """TensorBoard's files of the first process."""
+        return EventFiles(self.out_dir / "tensorboard") if self.tensorboard and self.processes.first else None
+
+    def made_by(self, settings: SearchStage | AugmentStage, identity: str) -> dict[str, str]:
+        """Provenance of the outputs."""
+        return provenance(describe_device(self.device, self.processes), fingerprint(settings)) | {"run": identity}
 
 
-def build_supernet(settings: SearchSettings, data: Dataset) -> Supernet:
-    """The supernet of these settings, its weights not initialised."""
-    search = settings.search
-    return Supernet(
-        num_nodes=settings.num_nodes,
-        num_layers=search.num_layers,
-        num_filters=search.num_filters,
-        image_size=data.image_size,
-        in_channels=data.in_channels,
-        num_classes=data.num_classes,
-        aux_head=search.aux_head,
-        reduction_inputs=search.reduction_inputs,
+def run_search(settings: SearchStage, seed: int, run: Run) -> None:
+    """Train a supernet and its policy, from what is left of it to `supernet.pt` and `epochs.parquet`."""
+    data = load_images(settings, run.data, run.device)
+    identity = run_fingerprint("search", to_json(settings), data.fingerprint, str(seed))
+    made_by = run.made_by(settings, identity)
+    weights, table = run.out_dir / "supernet.pt", run.out_dir / "epochs.parquet"
+
+    def emit(training: SupernetTraining) -> None:
+        save_supernet(weights, training.supernet, training.policy.state_dict())
+        write_table(table, "search_epochs", training.epochs.rows, made_by)
+
+    resume(
+        lambda: SupernetTraining(settings, data, seed, run.device, run.events(), run.processes),
+        StateDirectory(run.state_dir, identity, run.processes),
+        run.save_every,
+        run.inputs,
+        weights,
+        table,
+        emit,
     )
 
 
-class TrainingRun(ABC):
-    """What search and augment keep while they run: network and optimiser, the position (epoch, and step in
-    it), the seconds spent in this epoch, the table's rows, and the log of this epoch's training steps."""
+def run_augment(settings: AugmentStage, arc: Arc, network_name: str, seed: int, run: Run) -> None:
+    """Train one arc from scratch, from what is left of it to `model.pt` and `epochs.parquet`."""
+    data = load_images(settings, run.data, run.device)
+    identity = run_fingerprint(
+        "augment", to_json(settings), data.fingerprint, str(arc), network_name, str(seed)
+    )
+    made_by = run.made_by(settings, identity)
+    weights, table = run.out_dir / "model.pt", run.out_dir / "epochs.parquet"
 
-    name: str
+    def emit(training: NetworkTraining) -> None:
+        save_network(weights, training.network, _facts(settings, data, training) | {"provenance": made_by})
+        write_table(table, "augment_epochs", training.epochs.rows, made_by)
 
-    def __init__(
-        self,
-        network: Network | Supernet,
-        training: Training,
-        images: int,
-        seed: int,
-        events: EventFiles | None = None,
-        processes: Processes = ALONE,
-    ) -> None:
-        self.network, self.training, self.images, self.seed = network, training, images, seed
-        self.events, self.processes = events, processes
-        if network.aux_head is not None:
-            network.aux_head.requires_grad_(training.train_aux_head)
-        self.sgd = FlatSGD(trained_parameters(network, training), training)
-        self.parallel = spread(network, training, images, processes)
-        self.steps = steps_per_epoch(images, training.batch_size)
-        self.log = StepLog(self.steps, self.sgd.values.device)
-        self.rows: list[dict[str, Any]] = []
-        self.epoch, self.step, self.seconds = 0, 0, 0.0
-        self._clock = time.perf_counter()
+    resume(
+        lambda: NetworkTraining(settings, data, arc, network_name, seed, run.device, run.events(), run.processes),
+        StateDirectory(run.state_dir, identity, run.processes),
+        run.save_every,
+        run.inputs,
+        weights,
+        table,
+        emit,
+    )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that changes. Raises RunError instead when a step has diverged."""
-        self.check()
-        return {
-            "sgd": self.sgd.state_dict(),
-            "untrained": untrained_state(self.network, self.sgd),
-            "log": self.log.values,
-            "rows": self.rows,
-            "position": [self.epoch, self.step, self.seconds],
-        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.sgd.load_state_dict(state["sgd"])
-        self.network.load_state_dict(state["untrained"], strict=False)
-        self.log.values.copy_(state["log"])
-        self.rows = state["rows"]
-        self.epoch, self.step, self.seconds = state["position"]
-        log.info("%s goes on at epoch %d, step %d", self.name, self.epoch, self.step)
-
-    def batch_of(self, step: int) -> tuple[slice, slice]:
-        """This process's part of the batch of step `step`: as positions in the epoch, and in the batch."""
-        start, batch = step * self.training.batch_size, self.batch_size(step)
-        first, last = self.processes.part(0, batch)
-        return slice(start + first, start + last), slice(first, last)
-
-    def batch_size(self, step: int) -> int:
-        """Images of step `step`, in all processes."""
-        return min(self.training.batch_size, self.images - step * self.training.batch_size)
-
-    def descend(self, step: int, outputs: tuple[Tensor, Tensor | None], labels: Tensor) -> None:
-        """Gradient step number `step` of the epoch, recorded on the device. `outputs` and `labels`: of this process's
-        part of the batch."""
-        share = len(labels) / self.batch_size(step)
-        cross_entropy, loss = loss_of(outputs, labels, self.training)
-        # Over the processes, gradients are averaged.
-        (loss * (share * self.processes.count)).backward()
-        norm = self.sgd.step(learning_rate(self.training, self.epoch, step))
-        sums = torch.stack([cross_entropy.detach().double() * share, hits(outputs[0], labels).double()])
-        cross_entropy, correct = self.processes.sum(sums)
-        self.log.record(step, cross_entropy, norm, correct)
-
-    def drop_path_keep_probs(self, step: int) -> list[float]:
-        """Keep probability of each layer at step `step` of this epoch."""
-        total = self.training.num_epochs * self.steps
-        return drop_path_keep_probs(self.training, self.epoch * self.steps + step, total)
-
-    def advance(self, saver: Saver) -> None:
-        """One step is done: count it and its time, look for divergence now and then, save if it is due."""
-        self.step += 1
-        self.tick()
-        if self.step % CHECK_EVERY == 0:
-            self.check()
-        saver.step()
-
-    def tick(self) -> None:
-        """Count the time since the last tick."""
-        now = time.perf_counter()
-        self.seconds, self._clock = self.seconds + now - self._clock, now
-
-    def check(self) -> None:
-        """Raise RunError when a training step of this epoch has diverged. Waits for the device."""
-        done = min(self.step, self.steps)
-        step = self.log.first_divergence(done)
-        if step is not None:
-            self._diverged("loss or gradient", step)
-        if done and not self._finite():
-            self._diverged("weights", done - 1)
-
-    def _finite(self) -> bool:
-        """Whether weights, momentum and moving statistics are. Finite gradients may still make them overflow."""
-        tensors = [*self.sgd.state_dict().values(), *untrained_state(self.network, self.sgd).values()]
-        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
-
-    def _diverged(self, what: str, step: int) -> NoReturn:
-        rate = learning_rate(self.training, self.epoch, step)
-        raise RunError(
-            f"{self.name} diverged: {what} not finite at epoch {self.epoch}, step {step}, learning rate {rate:.6g},"
-            f" arc {self.arc_of(step)}; the last good state is kept"
-        )
-
-    @abstractmethod
-    def arc_of(self, step: int) -> Arc:
-        """The arc that step `step` of this epoch trains."""
-
-    def epoch_means(self) -> tuple[float, float]:
-        """Cross-entropy and accuracy over the epoch's training images."""
-        return self.log.totals([self.batch_size(step) for step in range(self.steps)])
-
-    def finish_epoch(self, row: dict[str, Any], score: str) -> None:
-        """Add the epoch's row, report it with the column `score`, and move on to the next epoch."""
-        for name, value in row.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                self._diverged(f"{name} is", self.steps - 1)
-        self.rows.append(row)
-        if self.events is not None:
-            self.events.show(self.rows)
-        self.log.values.zero_()
-        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
-        total = self.training.num_epochs
-        log.info(
-            f"{self.name}  epoch {self.epoch}/{total}  loss {row['train_loss']:.4f}  train {row['train_accuracy']:.4f}"
-            f"  {score.split('_')[0]} {row[score]:.4f}  {row['images_per_second']:.0f} images/s"
-            f"  {row['seconds']:.1f} s  left {time_left(self.epoch, total, sum(r['seconds'] for r in self.rows))}"
-        )
+def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> dict[str, object]:
+    """What a network's file says besides its weights."""
+    return {
+        "experiment": settings.experiment,
+        "dataset": settings.dataset,
+        "classes": data.manifest.classes,
+        "mean": data.manifest.mean,
+        "std": data.manifest.std,
+        "test_accuracy": training.epochs.rows[-1]["test_accuracy"],
+    }

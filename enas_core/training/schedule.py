@@ -1,8 +1,4 @@
-"""What changes with time: learning rate, drop path, and the seed of every random draw.
-
-Random draws are keyed by what they are for, not taken from a running generator: the crop of an image
-in epoch 7 is the same whether the run was interrupted, resumed, or split over processes.
-"""
+"""What changes with time: learning rate and drop path."""
 
 from __future__ import annotations
 
@@ -29,15 +25,15 @@ def drop_path_strength(step: int, total_steps: int) -> float:
     return min(1.0, (step + 1) / total_steps)
 
 
-def drop_path_keep_prob(final: float, layer: int, total_layers: int, strength: float) -> float:
-    """Keep probability in layer `layer` of `total_layers` (0-based, reduction layers included)."""
-    return 1.0 - strength * (layer + 1) / total_layers * (1.0 - final)
+def drop_path_keep_prob(final: float, layer: int, depth: int, strength: float) -> float:
+    """Keep probability in layer `layer`, counted from 0, of `depth` layers."""
+    return 1.0 - strength * (layer + 1) / depth * (1.0 - final)
 
 
-def drop_path_keep_probs(training: Training, step: int, total_steps: int) -> list[float]:
-    """Keep probability of each layer at global step `step` of `total_steps`."""
-    layers, strength = training.num_layers + 2, drop_path_strength(step, total_steps)
-    return [drop_path_keep_prob(training.drop_path_keep_prob, i, layers, strength) for i in range(layers)]
+def drop_path_keep_probs(final: float, depth: int, step: int, total_steps: int) -> list[float]:
+    """Keep probability of each of `depth` layers at global step `step` of `total_steps`."""
+    strength = drop_path_strength(step, total_steps)
+    return [drop_path_keep_prob(final, layer, depth, strength) for layer in range(depth)]
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -1,66 +1,106 @@
-"""Selection: score arcs with the shared weights on the validation images, and pick the controller's best."""
+"""Scoring of arcs with the shared weights, and the choice among them: what `python -m enas_core.select_arc` does.
+
+Reads the stage's settings, the prepared images and a trained supernet; makes the rows of candidates.parquet.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from enas_core.console import log
+from enas_core.console import UserError, log, progress
 from enas_core.data.batches import equal_batches, plain_batch
-from enas_core.data.prepared import Split
-from enas_core.policies.controller import Controller
-from enas_core.settings.stages import SelectArcSettings
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.data.prepared import Dataset
+from enas_core.policies import policy_class
+from enas_core.policies.policy import Policy
+from enas_core.settings.stages import SelectArcStage
+from enas_core.spaces.measure import count_macs
+from enas_core.spaces.networks import Supernet
+from enas_core.spaces.saved import load_supernet
+from enas_core.spaces.space import Arc, SearchSpace
+from enas_core.training.compilation import accelerate
 from enas_core.training.evaluation import child_accuracy
-from enas_core.training.randomness import stream_seed
+from enas_core.training.randomness import draw_for
 
-MAX_ATTEMPTS = 100  # batches of samples without a new arc before the policy counts as exhausted
+MAX_IDLE = 100
+"""Proposals without a new arc, after which the policy counts as exhausted."""
 
-
-def policy_samples(settings: SelectArcSettings, controller: Controller, seed: int) -> Iterator[list[Arc]]:
-    """Arcs of the search's policy, without end, in batches of `num_candidates`."""
-    count = settings.select.num_candidates
-    if settings.search.policy == "random":
-        for first in itertools.count(0, count):
-            seeds = (stream_seed(seed, "candidates", i) for i in range(first, first + count))
-            yield [uniform_arc(s, settings.num_nodes) for s in seeds]
-    generator = torch.Generator().manual_seed(stream_seed(seed, "candidates"))
-    while True:
-        with torch.no_grad():
-            yield controller.sample(count, generator).arcs
+Row = dict[str, Any]
+"""A row of candidates.parquet, without `selected`."""
 
 
-def distinct(batches: Iterator[list[Arc]], count: int) -> list[Arc]:
-    """Up to `count` distinct arcs in the order in which they are first sampled."""
+class Scorer:
+    """A supernet, ready to score arcs of its space on the validation images."""
+
+    def __init__(self, settings: SelectArcStage, data: Dataset, supernet: Supernet, device: torch.device) -> None:
+        search = settings.search
+        self.settings, self.data, self.supernet = settings, data, supernet
+        self.valid = data.train.part(len(data.train) - search.valid_images, len(data.train))
+        accelerate(supernet.to(device), settings, device)
+        shape = search.shape(data.image_size, data.in_channels, data.num_classes)
+        with torch.device("meta"):
+            self.without_values = settings.search_space.supernet(shape)
+
+    def rows(self, source: str, arcs: Sequence[Arc], policy: str | None = None) -> list[Row]:
+        """One row an arc; `source` says where they come from."""
+        return [
+            {
+                "source": source,
+                "policy": policy,
+                "space": self.settings.space,
+                "arc": str(arc),
+                "valid_accuracy": self.valid_accuracy(arc),
+                "params": self.without_values.path_parameters(arc),
+                "macs": count_macs(self.without_values, self.data.in_channels, self.data.image_size, arc),
+            }
+            for arc in progress(arcs, f"{source} candidates", len(arcs))
+        ]
+
+    def valid_accuracy(self, arc: Arc) -> float:
+        """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout."""
+        correct = torch.zeros((), device=self.valid.labels.device, dtype=torch.float64)
+        for positions in equal_batches(len(self.valid), self.settings.search.batch_size):
+            images, labels = plain_batch(self.valid, positions)
+            correct += child_accuracy(self.supernet, arc, images, labels) * len(labels)
+        return round(float(correct)) / len(self.valid)
+
+
+def load_searched(settings: SelectArcStage, data: Dataset, path: Path) -> tuple[Supernet, Policy]:
+    """The shared weights and the policy that a search has left in `path`. Raises UserError when it is another's."""
+    search, space = settings.search, settings.search_space
+    supernet = space.supernet(search.shape(data.image_size, data.in_channels, data.num_classes))
+    policy = policy_class(search.policy)(space, search, torch.Generator())
+    state = load_supernet(path, supernet)
+    try:
+        policy.load_state_dict(state)
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: not of this policy: {' '.join(str(error).split())[:150]}") from None
+    return supernet, policy
+
+
+def distinct_proposals(policy: Policy, count: int, seed: int) -> list[Arc]:
+    """Up to `count` distinct arcs of a policy, in the order in which they are first proposed."""
     arcs: dict[Arc, None] = {}
-    idle = 0
-    while len(arcs) < count and idle < MAX_ATTEMPTS:
+    batch = idle = 0
+    while len(arcs) < count and idle < MAX_IDLE:
+        draw = draw_for(seed, "candidates") if batch == 0 else draw_for(seed, "more candidates", batch)
         before = len(arcs)
-        arcs.update(dict.fromkeys(next(batches)))
+        arcs.update(dict.fromkeys(policy.propose(count, draw)))
+        batch += 1
         idle = 0 if len(arcs) > before else idle + 1
     if len(arcs) < count:
-        log.info("the policy samples no more than %d distinct arcs (%d were asked for)", len(arcs), count)
+        log.info("the policy proposes no more than %d distinct arcs (%d were asked for)", len(arcs), count)
     return list(arcs)[:count]
 
 
-def valid_accuracy(supernet: Supernet, arc: Arc, valid: Split, batch_size: int) -> float:
-    """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout."""
-    correct = torch.zeros((), device=valid.labels.device, dtype=torch.float64)
-    for rows in equal_batches(len(valid), batch_size):
-        images, labels = plain_batch(valid, rows)
-        correct += child_accuracy(supernet, arc, images, labels) * len(labels)
-    return round(float(correct)) / len(valid)
-
-
-def select(candidates: list[dict[str, Any]]) -> None:
-    """Mark the arc of highest accuracy as selected among the policy's own (source `controller`); of equals, the
-    first in the order of their integers. Random and named arcs are there for comparison only."""
-    own = [row for row in candidates if row["source"] == "controller"]
-    best = min(own, key=lambda row: (-row["valid_accuracy"], Arc.parse(row["arc"])))
+def mark_selected(candidates: list[Row], space: SearchSpace) -> Row:
+    """Mark the arc of highest accuracy among the policy's own, and return it; of equals the first in the order of
+    their choices. Random and named arcs are there for comparison only."""
+    own = [row for row in candidates if row["source"] == "policy"]
+    best = min(own, key=lambda row: (-row["valid_accuracy"], space.choices(space.parse(row["arc"]))))
     for row in candidates:
         row["selected"] = row is best
+    return best

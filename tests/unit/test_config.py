@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core import config
-from enas_core.settings.presets import PRESETS
+from enas_core.console import UserError
+from enas_core.settings.presets import preset_values
 from enas_core.settings.stages import (
     STAGES,
-    PrepareDataSettings,
-    SearchSettings,
+    PrepareDataStage,
+    SearchStage,
     fingerprint,
-    load_stage_settings,
+    read_stage,
     stage_settings,
     to_json,
 )
@@ -59,7 +60,7 @@ def message_of(raw):
     with pytest.raises(ValueError, match=r"^config\.yaml: ") as caught:
         parse_workflow(raw)
     message = str(caught.value)
-    assert type(caught.value) is ValueError
+    assert type(caught.value) is UserError
     assert len(message.splitlines()) == 1
     return message.removeprefix("config.yaml: ")
 
@@ -238,7 +239,7 @@ def test_a_preset_is_between_the_defaults_and_the_experiment():
         mixed=digits(preset="corrected", search__clip_norm=1.0, search__controller={"op_bias_init": [1, 2, 3, 4, 5]}),
         child={"extends": "mixed", "augment": {"bn_zero_debias": True}},
     )
-    for section, values in PRESETS["corrected"].items():
+    for section, values in preset_values("corrected", "micro").items():
         for name, value in values.items():
             default = getattr(getattr(found["original"], section), name)
             corrected = getattr(getattr(found["corrected"], section), name)
@@ -338,8 +339,8 @@ def test_settings_of_a_stage_survive_their_file(stage, tmp_path):
     settings = stage_settings("a", parse(a=cifar(preset="corrected"))["a"], stage)
     path = tmp_path / f"{stage}.json"
     assert config.main(["--resolved", to_json(settings), "--out", str(path)]) == 0
-    assert load_stage_settings(path, STAGES[stage]) == settings
-    assert path.read_text() == to_json(load_stage_settings(path, STAGES[stage]))
+    assert read_stage(path, STAGES[stage]) == settings
+    assert path.read_text() == to_json(read_stage(path, STAGES[stage]))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -368,7 +369,7 @@ def test_a_wrong_settings_file_is_one_line(content, expected, tmp_path):
     path = tmp_path / "prepare_data.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=expected) as caught:
-        load_stage_settings(path, PrepareDataSettings)
+        read_stage(path, PrepareDataStage)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value).splitlines()) == 1
     assert ": : " not in str(caught.value)
@@ -376,7 +377,7 @@ def test_a_wrong_settings_file_is_one_line(content, expected, tmp_path):
 
 def test_a_missing_settings_file_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"search\.json: No such file or directory$"):
-        load_stage_settings(tmp_path / "search.json", SearchSettings)
+        read_stage(tmp_path / "search.json", SearchStage)
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -483,7 +484,7 @@ def refusal(raw):
 
 def assert_taken_or_refused_in_one_line(raw):
     error = refusal(raw)
-    assert error is None or type(error) is ValueError
+    assert error is None or type(error) is UserError
     assert error is None or len(str(error).splitlines()) == 1
     assert error is None or str(error).startswith("config.yaml: ")
 

@@ -1,4 +1,4 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""What the steps of an epoch were like, kept on the device."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-CHECK_EVERY = 50  # steps between looks for divergence, each of which waits for the device
-
-
 class StepLog:
-    """Cross-entropy, gradient norm and hits of each step, kept on the device: nothing waits for the device until
-    `check` or `totals`."""
+    """Cross-entropy, gradient norm and hits of each step. Nothing waits for the device until `first_divergence` or
+    `totals`."""
 
     def __init__(self, steps: int, device: torch.device) -> None:
         self.values = torch.zeros(3, steps, dtype=torch.float64, device=device)
