@@ -1,4 +1,24 @@
-"""ENAS micro search: everything that computes. The workflow around it is in `workflow/`."""
+"""ENAS micro search: everything that computes. The workflow around it is in `workflow/`.
 
-# Before torch, which imports numpy itself and goes on with half of it when a signal interrupts that.
-import numpy  # noqa: F401
+`enas_core.load("results/cifar10/final.pt")` gives a trained network in evaluation mode.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Importing this package imports nothing else: every command does, and most need neither torch nor numpy. Where torch is
+# imported, numpy is imported first: torch imports numpy itself, and goes on with half of it when a signal interrupts that.
+
+
+def __getattr__(name: str) -> Any:
+    """`load` and `__version__`, which are looked for when they are used."""
+    if name == "load":
+        from enas_core.spaces.saved import load_network
+
+        return load_network
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("enas-workflow")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

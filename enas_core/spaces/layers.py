@@ -1,23 +1,24 @@
-"""Building blocks of both networks: convolutions, batch norm, the operations of the search space.
+"""Building blocks that networks of any space may use: convolutions, batch norm, classifiers, initial weights.
 
-Convolutions have no bias and TensorFlow's "SAME" padding. Feature maps are square, [batch, channels,
-size, size]. Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original.
+Convolutions have no bias and TensorFlow's "SAME" padding. Source of every shape: `cifar10/micro_child.py` and
+`common_ops.py` of the original.
+
+Shapes: B images in a batch, C channels, S pixels a side of a (square) feature map, K classes, F features.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
+import numpy  # noqa: F401  # before torch: see `enas_core/__init__.py`
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enas_core.training.processes import ALONE, Processes
+from enas_core.spaces.space import AUX_POOL, AUX_STRIDE
 
 BN_EPSILON = 1e-5
-
-
 BN_DECAY = 0.9
 
 
@@ -33,60 +34,101 @@ def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
     return F.pad(x, (before, after, before, after), value=value) if before or after else x
 
 
-def conv(
-    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1, rows: int = 0
-) -> nn.Conv2d:
-    """A convolution; at stride 1 with an odd kernel it pads itself, else its caller does (`pad_same`).
-
-    `rows`: how many such weights the original packs in one variable, whose number it takes for fan-in."""
+def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution; at stride 1 with an odd kernel it pads itself, else its caller does (`pad_same`)."""
     padding = kernel // 2 if stride == 1 and kernel % 2 else 0
-    module = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
-    module.tensorflow_fan_in = rows or kernel * kernel * in_channels
-    return module
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
 
 
-def initialise(module: nn.Module, fan_in: str, generator: torch.Generator) -> None:
+class Packed(nn.ModuleList):
+    """Modules of one kind whose weights the original packs in one variable, a row for each module. Its initialisation
+    takes the number of rows for the fan-in (`initialise`)."""
+
+
+def initialise(network: nn.Module, fan_in: str, generator: torch.Generator) -> None:
     """He-normal weights, truncated at two standard deviations; `fan_in` as in `Training.init_fan_in`.
 
     Batch norms are left as they are built: scale 1, offset 0."""
-    for child in module.modules():
-        if isinstance(child, nn.Conv2d | nn.Linear | BlockConv):
-            exact = child.exact_fan_in if isinstance(child, BlockConv) else child.weight[0].numel()
-            n = getattr(child, "tensorflow_fan_in", exact) if fan_in == "tensorflow" else exact
-            std = math.sqrt(1.3 * 2 / n)
-            for weight in child.parameters():
+    rows = {}
+    for packed in network.modules():
+        if isinstance(packed, Packed):
+            rows |= dict.fromkeys(packed.modules(), len(packed))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | BlockConv):
+            if fan_in == "tensorflow":
+                inputs = rows.get(module) or _tensorflow_fan_in(module)
+            else:
+                inputs = _exact_fan_in(module)
+            std = math.sqrt(1.3 * 2 / inputs)
+            for weight in module.parameters():
                 values = torch.empty(weight.shape)
                 nn.init.trunc_normal_(values, std=std, a=-2 * std, b=2 * std, generator=generator)
                 with torch.no_grad():
                     weight.copy_(values)
 
 
+def _exact_fan_in(module: nn.Conv2d | nn.Linear | BlockConv) -> int:
+    """Inputs that each output really sums over; of a block convolution, those of one block."""
+    weight = module.blocks[0] if isinstance(module, BlockConv) else module.weight
+    return weight[0].numel()
+
+
+def _tensorflow_fan_in(module: nn.Conv2d | nn.Linear | BlockConv) -> int:
+    """What TensorFlow takes for it, going by the shape of the variable: the depthwise convolution's [k, k, C, 1] looks
+    like one over all C channels, the blocks' [blocks, C * C] like a matrix of as many rows."""
+    if isinstance(module, BlockConv):
+        return len(module.blocks)
+    if isinstance(module, nn.Conv2d):
+        return module.kernel_size[0] * module.kernel_size[1] * module.in_channels
+    return module.in_features
+
+
+class Reducer(Protocol):
+    """The processes of one training, each of which has a part of every batch."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """`tensor` summed over the processes, in place."""
+
+    def mean(self, tensors: list[Tensor]) -> list[Tensor]:
+        """`tensors` averaged over the processes."""
+
+
 class BatchNorm(nn.Module):
     """Batch norm over batch statistics; with `tracking`, over moving statistics in evaluation mode.
 
     In training each call leaves its batch's statistics (unbiased variance) in `batch_mean` and
-    `batch_var`; the network that owns the layer moves the averages, all layers at once. Where gradients are
-    computed and `synced` is set, the batch is that of all `processes` together."""
-
-    processes: Processes = ALONE
-    synced = True
+    `batch_var`; the network that owns the layer moves the averages, all layers at once."""
 
     def __init__(self, channels: int, tracking: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.tracking = tracking
+        self.reducer: Reducer | None = None
         if tracking:
             self.register_buffer("running_mean", torch.zeros(channels))
             self.register_buffer("running_var", torch.ones(channels))
             self.register_buffer("batch_mean", torch.zeros(channels), persistent=False)
             self.register_buffer("batch_var", torch.ones(channels), persistent=False)
 
+    def reduce_over(self, reducer: Reducer | None) -> None:
+        """Where gradients are computed, take the statistics of all processes' parts of a batch together (None: of this
+        process's part alone)."""
+        self.reducer = reducer
+
     def forward(self, x: Tensor) -> Tensor:
         if self.tracking and not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, BN_EPSILON)
-        if self.processes.count > 1 and self.synced and torch.is_grad_enabled():
-            y, mean, var = SyncedBatchNorm.apply(x, self.weight, self.bias, self.processes)
+        if self.reducer is not None and torch.is_grad_enabled():
+            y, mean, var = SyncedBatchNorm.apply(x, self.weight, self.bias, self.reducer)
             if self.tracking:
                 self.batch_mean.copy_(mean)
                 self.batch_var.copy_(var)
@@ -103,18 +145,18 @@ class SyncedBatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, processes: Processes
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, reducer: Reducer
     ) -> tuple[Tensor, Tensor, Tensor]:
         channels = len(weight)
-        parts = weight.new_zeros(processes.count, 2 * channels + 1)
+        parts = weight.new_zeros(reducer.count, 2 * channels + 1)
         if len(x):
             var, mean = torch.var_mean(x.to(weight.dtype), (0, 2, 3), correction=0)
-            parts[processes.rank] = torch.cat([mean, var, mean.new_full((1,), x.numel() // channels)])
-        means, variances, counts = processes.sum(parts).split([channels, channels, 1], 1)
+            parts[reducer.rank] = torch.cat([mean, var, mean.new_full((1,), x.numel() // channels)])
+        means, variances, counts = reducer.sum(parts).split([channels, channels, 1], 1)
         total = counts.sum()
         mean = (counts * means).sum(0) / total
         var = (counts * (variances + (means - mean).square())).sum(0) / total
-        ctx.processes, ctx.deviation = processes, torch.sqrt(var + BN_EPSILON)
+        ctx.reducer, ctx.deviation = reducer, torch.sqrt(var + BN_EPSILON)
         ctx.save_for_backward(x, weight, mean, total)
         y = F.batch_norm(x, mean, var, weight, bias, False, 0.0, BN_EPSILON)
         return y, mean, var * total / (total - 1)
@@ -126,7 +168,7 @@ class SyncedBatchNorm(torch.autograd.Function):
         normed = (x.to(weight.dtype) - mean.view(shape)) / ctx.deviation.view(shape)
         sums = torch.stack([grad.sum((0, 2, 3), dtype=weight.dtype), (grad * normed).sum((0, 2, 3))])
         grad_bias, grad_weight = sums.clone()
-        of_offset, of_scale = (ctx.processes.sum(sums) / total).view(2, *shape)
+        of_offset, of_scale = (ctx.reducer.sum(sums) / total).view(2, *shape)
         grad_x = (grad - of_offset - normed * of_scale) * (weight / ctx.deviation).view(shape)
         return grad_x.to(x.dtype), grad_weight, grad_bias, None
 
@@ -157,8 +199,6 @@ class BlockConv(nn.Module):
     def __init__(self, blocks: int, channels: int) -> None:
         super().__init__()
         self.blocks = nn.ParameterList(torch.empty(channels, channels, 1, 1) for _ in range(blocks))
-        self.tensorflow_fan_in = blocks
-        self.exact_fan_in = channels
 
     def forward(self, x: Tensor, ids: list[int]) -> Tensor:
         return F.conv2d(x, torch.cat([self.blocks[i] for i in ids], 1))
@@ -174,13 +214,18 @@ class Classifier(nn.Linear):
         return super().forward(x.to(self.weight.dtype))
 
 
+def stem(in_channels: int, out_channels: int, tracking: bool) -> nn.Sequential:
+    """What comes before the first layer."""
+    return nn.Sequential(conv(in_channels, out_channels, 3), BatchNorm(out_channels, tracking))
+
+
 class AuxHead(nn.Module):
     """Auxiliary classifier: ReLU, average pool 5x5 stride 3, 1x1 convolution to 128, convolution over the
     whole map to 768, global average, linear. Its batch norm always uses batch statistics."""
 
     def __init__(self, channels: int, size: int, num_classes: int) -> None:
         super().__init__()
-        self.size = (size - 5) // 3 + 1
+        self.size = (size - AUX_POOL) // AUX_STRIDE + 1
         self.conv_1 = conv(channels, 128, 1)
         self.bn_1 = BatchNorm(128, tracking=False)
         self.conv_2 = conv(128, 768, self.size)
@@ -188,7 +233,7 @@ class AuxHead(nn.Module):
         self.fc = Classifier(768, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.avg_pool2d(F.relu(x), 5, 3)
+        x = F.avg_pool2d(F.relu(x), AUX_POOL, AUX_STRIDE)
         x = F.relu(self.bn_1(self.conv_1(x)), inplace=True)
         if self.size % 2 == 0:
             x = pad_same(x, self.size, 1)

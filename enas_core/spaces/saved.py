@@ -1,6 +1,7 @@
-"""The stand-alone network of one arc: what augment trains and what users load.
+"""Files of networks: the trained stand-alone network (`model.pt`, `final.pt`) and a search's supernet (`supernet.pt`).
 
-`load("results/cifar10/final.pt")` gives a trained network in evaluation mode.
+augment and search write them; select_arc, final, compare and predict read them, as users do by
+`enas_core.load("results/cifar10/final.pt")`. Nothing in a file is executed.
 """
 
 from __future__ import annotations
@@ -9,29 +10,106 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy  # noqa: F401  # before torch: see `enas_core/__init__.py`
 import torch
 
 from enas_core.console import UserError
 from enas_core.files.atomic import write_bytes
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces import space_class
+from enas_core.spaces.networks import Network, Supernet
+from enas_core.spaces.space import NetworkShape
 
-FILE_FORMAT = 1
+NETWORK_FORMAT = 1
+SUPERNET_FORMAT = 1
+
+FACTS = ("classes", "mean", "std", "experiment", "test_accuracy")
+"""What a loaded network has besides what it was built with."""
 
 
 def save_network(path: Path, network: Network, facts: dict[str, Any]) -> None:
-    """Write `network` with `facts` (classes, mean, std, experiment, test_accuracy, ...) atomically."""
+    """Write `network` with `facts` (`FACTS` and others) atomically."""
     content = {
-        "format": FILE_FORMAT,
+        "format": NETWORK_FORMAT,
+        "space": network.space,
         "arc": str(network.arc),
-        "network": network.settings,
+        "network": {**asdict(network.shape), "bn_zero_debias": network.bn_zero_debias},
         "state_dict": {name: value.detach().cpu() for name, value in network.state_dict().items()},
         **facts,
     }
     write_torch_file(path, content)
+
+
+def load_network(path: str | Path) -> Network:
+    """A trained network in evaluation mode. Raises UserError, one line, when `path` holds none."""
+    content = read_torch_file(Path(path), "network", NETWORK_FORMAT)
+    with content_errors(path, "incomplete network file"):
+        network = _build(content)
+        network.load_state_dict(content["state_dict"])
+        for name in FACTS:
+            setattr(network, name, content[name])
+        _check_facts(network)
+    return network.eval()
+
+
+def load_untrained(path: Path) -> Network:
+    """The network of a file without values, on the meta device. Raises UserError as `load_network` does."""
+    content = read_torch_file(path, "network", NETWORK_FORMAT)
+    with content_errors(path, "incomplete network file"), torch.device("meta"):
+        return _build(content)
+
+
+def _build(content: dict[str, Any]) -> Network:
+    """The network of a file, without its values."""
+    space, arc = space_class(content.get("space", "micro")).of_text(content["arc"])  # older files do not name it
+    settings = dict(content["network"])
+    bn_zero_debias = settings.pop("bn_zero_debias")
+    return space.network(arc, NetworkShape(**settings), bn_zero_debias)
+
+
+def _check_facts(network: Network) -> None:
+    """Raises UserError unless classes, mean and deviation are those of such a network."""
+    for name, kind, length in (
+        ("classes", str, network.shape.num_classes),
+        ("mean", float, network.shape.in_channels),
+        ("std", float, network.shape.in_channels),
+    ):
+        found = getattr(network, name)
+        if not (isinstance(found, list) and len(found) == length and all(type(item) is kind for item in found)):
+            raise UserError(f"{name}: not a list of {length} {kind.__name__}")
+
+
+def save_supernet(path: Path, supernet: Supernet, policy_state: dict[str, Any]) -> None:
+    """Write the shared weights, and the state of the policy that was trained with them, atomically."""
+    content = {
+        "format": SUPERNET_FORMAT,
+        "supernet": {name: value.cpu() for name, value in supernet.state_dict().items()},
+        "controller": policy_state,  # whatever the policy: so it is called in files of the first version
+    }
+    write_torch_file(path, content)
+
+
+def load_supernet(path: Path, supernet: Supernet) -> dict[str, Any]:
+    """Read the shared weights into `supernet`; returns the policy's state. Raises UserError, one line, when `path` does
+    not hold them."""
+    content = read_torch_file(path, "supernet", SUPERNET_FORMAT)
+    with content_errors(path, "not of this supernet"):
+        supernet.load_state_dict(content["supernet"])
+        policy_state: dict[str, Any] = content["controller"]
+    return policy_state
+
+
+@contextmanager
+def content_errors(path: str | Path, problem: str) -> Iterator[None]:
+    """What goes wrong when objects are made from the content of a file of the right format is the file's fault: one
+    line that names it."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise UserError(f"{path}: {problem}: {' '.join(str(error).split())[:150]}") from None
 
 
 def write_torch_file(path: Path, content: dict[str, Any]) -> None:
@@ -55,43 +133,3 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     if type(found) is not int or found != file_format:
         raise UserError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
     return content
-
-
-def load_network(path: str | Path) -> Network:
-    """A trained network in evaluation mode. Raises UserError, one line, when `path` holds none."""
-    content = read_torch_file(Path(path), "network", FILE_FORMAT)
-    with _complete(Path(path)):
-        network = Network(Arc.parse(content["arc"]), **content["network"])
-        network.load_state_dict(content["state_dict"])
-        for name in ("classes", "mean", "std", "experiment", "test_accuracy"):
-            setattr(network, name, content[name])
-        _check_facts(network)
-    return network.eval()
-
-
-def load_untrained(path: Path) -> Network:
-    """The network of a file without values, on the meta device. Raises UserError as `load` does."""
-    content = read_torch_file(path, "network", FILE_FORMAT)
-    with _complete(path), torch.device("meta"):
-        return Network(Arc.parse(content["arc"]), **content["network"])
-
-
-@contextmanager
-def _complete(path: Path) -> Iterator[None]:
-    """What goes wrong when a network is made from a file of the right format becomes one line."""
-    try:
-        yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise UserError(f"{path}: incomplete network file: {' '.join(str(error).split())[:150]}") from None
-
-
-def _check_facts(network: Network) -> None:
-    """Raises UserError unless classes, mean and deviation are those of such a network."""
-    for name, kind, length in (
-        ("classes", str, network.settings["num_classes"]),
-        ("mean", float, network.settings["in_channels"]),
-        ("std", float, network.settings["in_channels"]),
-    ):
-        found = getattr(network, name)
-        if not (isinstance(found, list) and len(found) == length and all(type(item) is kind for item in found)):
-            raise UserError(f"{name}: not a list of {length} {kind.__name__}")

@@ -11,13 +11,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from enas_core.fields import Settings
+from enas_core import fields
+from enas_core.console import UserError
 
 if TYPE_CHECKING:
     from enas_core.spaces.networks import Network, Supernet
+
+
+AUX_POOL, AUX_STRIDE = 5, 3
+"""Kernel and stride of the pooling with which the auxiliary head begins (`layers.AuxHead`)."""
 
 
 class Arc(ABC):
@@ -48,10 +54,20 @@ class NetworkShape:
 
 
 class Size(NamedTuple):
-    """Trainable values and multiply-accumulates for one image, both without the auxiliary head."""
+    """Trainable values without the auxiliary head, those of the head (0: there is none), and multiply-accumulates for
+    one image without the head."""
 
     params: int
+    aux_params: int
     macs: int
+
+
+def uniform_choices(decisions: Sequence[Decision], seed: int) -> list[int]:
+    """One choice a decision, all equally likely, drawn in the order of the decisions."""
+    import numpy as np  # which commands that draw nothing need not wait for
+
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return [int(generator.integers(decision.choices)) for decision in decisions]
 
 
 class SearchSpace(ABC):
@@ -61,13 +77,19 @@ class SearchSpace(ABC):
 
     name: ClassVar[str]
     """What `space` in config.yaml says."""
-    Settings: ClassVar[type[Settings]]
+    Settings: ClassVar[type[fields.Settings]]
     """The space's keys in an experiment, each in the section that its `Section` names."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """What a preset puts on top of the defaults of those keys, in the form of an experiment."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: fields.Settings) -> None:
         self.settings = settings
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, SearchSpace) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.settings))
 
     # --- arcs
 
@@ -93,10 +115,30 @@ class SearchSpace(ABC):
     def of_text(cls, text: str) -> tuple[SearchSpace, Arc]:
         """An arc and its space, whose other settings are at their defaults. Raises UserError as `parse` does."""
 
+    def read(self, path: Path) -> Arc:
+        """The arc in a text file. Raises UserError, naming the file, when it holds none."""
+        try:
+            return self.parse(path.read_text())
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: not a text file") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def uniform(self, seed: int) -> Arc:
+        """A random arc, every choice equally likely. The same seed gives the same arc."""
+        return self.from_choices(uniform_choices(self.decisions, seed))
+
     @property
-    @abstractmethod
     def samplers(self) -> Mapping[str, Callable[[int], Arc]]:
-        """Ways to draw an arc at random from a seed; `uniform`, every choice equally likely, is in every space."""
+        """Ways to draw an arc at random from a seed, by the name that `baseline.sampler` says."""
+        return {"uniform": self.uniform}
+
+    def baseline(self, sampler: str, seed: int, count: int) -> list[Arc]:
+        """Random arcs 0..count-1. Arc i is drawn from seed + i, so that more arcs leave the first ones as they are."""
+        draw = self.samplers[sampler]
+        return [draw(seed + i) for i in range(count)]
 
     @abstractmethod
     def forms(self, arc: Arc) -> Mapping[str, str]:
@@ -116,6 +158,38 @@ class SearchSpace(ABC):
     def network(self, arc: Arc, shape: NetworkShape, bn_zero_debias: bool = False) -> Network:
         """The stand-alone network of one arc, not initialised. `bn_zero_debias` as in `settings.Augment`."""
 
+    # --- which images the networks can be trained on; known without building them
+
     @abstractmethod
     def smallest_image(self, shape: NetworkShape) -> int:
-        """Side of the smallest images, pixels, with which both networks of `shape` can be trained."""
+        """Side of the smallest images, pixels, with which both networks of `shape` can be built. All of `shape`
+        counts but its own image size."""
+
+    @abstractmethod
+    def smallest_map(self, shape: NetworkShape) -> int:
+        """Side of the smallest feature map of either network over which batch norm takes statistics in training,
+        pixels."""
+
+    def smallest_batch(self, shape: NetworkShape) -> int:
+        """Images that a training batch of one process needs: two where a map shrinks to one pixel, since of a single
+        value there is no variance."""
+        return 2 if self.smallest_map(shape) == 1 else 1
+
+    def check_images(self, shape: NetworkShape, images: int, batch_size: int) -> None:
+        """Raise UserError, one line that starts with the key of the section, unless networks of `shape` can be trained
+        on so many images in batches of `batch_size`, of which an epoch's last one has what is left."""
+        smallest = self.smallest_image(replace(shape, aux_head=False))
+        having = f"these have {shape.image_size}x{shape.image_size}"
+        if shape.image_size < smallest:
+            raise UserError(f"num_layers: needs images of at least {smallest}x{smallest}, {having}")
+        if shape.image_size < (smallest := self.smallest_image(shape)):
+            raise UserError(f"aux_head: true needs images of at least {smallest}x{smallest}, {having}; allowed: false")
+        last = images % batch_size or batch_size
+        if last < self.smallest_batch(shape):
+            of_head = shape.aux_head and self.smallest_batch(replace(shape, aux_head=False)) == 1
+            raise UserError(
+                f"batch_size: {batch_size} leaves one image for the last batch of an epoch of {images}, which batch norm"
+                f" cannot train on where a map shrinks to one pixel, as {'the auxiliary head' if of_head else 'it'} does"
+                f" with images of {shape.image_size}x{shape.image_size}"
+                f"; allowed: another batch_size{' or aux_head: false' if of_head else ''}"
+            )

@@ -1,22 +1,22 @@
-"""Arcs: the architectures of the ENAS micro search space, and two ways to draw them at random.
+"""Arcs of the micro space: two cells, normal and reduction.
 
-An arc is two cells, normal and reduction. Node i (0-based) of a cell adds two operations' outputs;
-each operation reads cell input 0 or 1 (the two previous layers' outputs) or an earlier node (2..).
+Node i (0-based) of a cell adds two operations' outputs; each operation reads cell input 0 or 1 (the two previous
+layers' outputs) or an earlier node (2..).
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from enas_core.console import UserError
+from enas_core.spaces.space import Arc, Decision
 
 OPS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "identity")
 """Names of the operations, in the order of their numbers."""
-
 
 CELLS = ("normal", "reduction")
 
@@ -29,28 +29,42 @@ class Node(NamedTuple):
     index_2: int
     op_2: int
 
+    @property
+    def edges(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """What is added: (index, operation), twice."""
+        return (self.index_1, self.op_1), (self.index_2, self.op_2)
+
 
 CellNodes = tuple[Node, ...]
 
 
+@functools.cache
+def decisions(num_nodes: int) -> tuple[Decision, ...]:
+    """The decisions that make an arc, in the order of its integers."""
+    found = []
+    for cell in CELLS:
+        for i in range(num_nodes):
+            for field in Node._fields:
+                choices = i + 2 if field.startswith("index") else len(OPS)
+                found.append(Decision(f"{cell} cell, node {i}, {field}", choices))
+    return tuple(found)
+
+
 @dataclass(frozen=True, order=True)
-class Arc:
-    """Both cells of an architecture. Raises UserError, naming the position, when it is not valid."""
+class MicroArc(Arc):
+    """Both cells of an architecture. Raises ValueError, naming the position, when it is not valid."""
 
     normal: CellNodes
     reduction: CellNodes
 
     def __post_init__(self) -> None:
         if len(self.normal) != len(self.reduction) or not self.normal:
-            raise UserError(
+            raise ValueError(
                 f"an arc's cells have the same number of nodes, got {len(self.normal)} and {len(self.reduction)}"
             )
-        for name, cell in zip(CELLS, self.cells, strict=True):
-            for i, node in enumerate(cell):
-                for field, value in zip(Node._fields, node, strict=True):
-                    last = i + 1 if field.startswith("index") else len(OPS) - 1
-                    if not 0 <= value <= last:
-                        raise UserError(f"{name} cell, node {i}, {field}: {value} is out of range 0..{last}")
+        for decision, value in zip(decisions(self.num_nodes), self.integers(), strict=True):
+            if not 0 <= value < decision.choices:
+                raise ValueError(f"{decision.name}: {value} is out of range 0..{decision.choices - 1}")
 
     @property
     def cells(self) -> tuple[CellNodes, CellNodes]:
@@ -63,26 +77,30 @@ class Arc:
         return len(self.normal)
 
     @classmethod
-    def from_integers(cls, values: Iterable[int]) -> Arc:
+    def from_integers(cls, values: Iterable[int]) -> MicroArc:
         """From `normal cell + reduction cell`, each node `index_1 op_1 index_2 op_2`."""
         integers = [int(value) for value in values]
         if not integers or len(integers) % 8:
-            raise UserError(f"an arc has 8 integers a node (40 for 5 nodes), got {len(integers)}")
+            raise ValueError(f"an arc has 8 integers a node (40 for 5 nodes), got {len(integers)}")
         nodes = tuple(Node(*integers[i : i + 4]) for i in range(0, len(integers), 4))
         half = len(nodes) // 2
         return cls(nodes[:half], nodes[half:])
 
     @classmethod
-    def parse(cls, text: str, num_nodes: int | None = None) -> Arc:
-        """From the integer form, the one that the original takes as `--child_fixed_arc`."""
+    def parse(cls, text: str, num_nodes: int | None = None) -> MicroArc:
+        """From the integer form, the one that the original takes as `--child_fixed_arc`. Raises UserError, naming the
+        position, when it is not one."""
         integers = []
         for position, word in enumerate(text.split()):
             if not word.isascii() or not word.isdigit():
                 raise UserError(f"integer {position} of the arc: {word[:20]!r} is not an integer 0, 1, 2, ...")
-            integers.append(int(word.lstrip("0")[:9] or "0"))
+            integers.append(int(word.lstrip("0")[:9] or "0"))  # nine digits are out of range already
         if num_nodes is not None and len(integers) != 8 * num_nodes:
             raise UserError(f"an arc of {num_nodes} nodes has {8 * num_nodes} integers, got {len(integers)}")
-        return cls.from_integers(integers)
+        try:
+            return cls.from_integers(integers)
+        except ValueError as error:
+            raise UserError(str(error)) from None
 
     def integers(self) -> Iterator[int]:
         """The integer form."""
@@ -93,37 +111,22 @@ class Arc:
 
     def to_json(self) -> str:
         """Nodes by cell, operations by name, and the ids that form each cell's output."""
-        cells = {
-            name: {
-                "nodes": [[[n.index_1, OPS[n.op_1]], [n.index_2, OPS[n.op_2]]] for n in cell],
-                "output": loose_ids(cell),
-            }
-            for name, cell in zip(CELLS, self.cells, strict=True)
-        }
+        cells = {}
+        for name, cell in zip(CELLS, self.cells, strict=True):
+            nodes = [[[index, OPS[op]] for index, op in node.edges] for node in cell]
+            cells[name] = {"nodes": nodes, "output": loose_ids(cell)}
         return json.dumps({"arc": str(self), **cells})
 
     def genotype(self) -> str:
         """DARTS-style text. Unlike in DARTS, a concatenation may include the cell inputs 0 and 1."""
         parts = []
         for name, cell in zip(("normal", "reduce"), self.cells, strict=True):
-            edges = [(OPS[op], index) for n in cell for op, index in ((n.op_1, n.index_1), (n.op_2, n.index_2))]
+            edges = [(OPS[op], index) for node in cell for index, op in node.edges]
             parts.append(f"{name}={edges}, {name}_concat={loose_ids(cell)}")
         return f"Genotype({', '.join(parts)})"
 
 
 def loose_ids(cell: CellNodes) -> list[int]:
     """Ids (0, 1 = cell inputs, 2.. = nodes) that no node reads, increasing: they form the output."""
-    used = {index for node in cell for index in (node.index_1, node.index_2)}
+    used = {index for node in cell for index, _ in node.edges}
     return [i for i in range(len(cell) + 2) if i not in used]
-
-
-def read_arc(path: Path, num_nodes: int | None = None) -> Arc:
-    """The arc in a text file. Raises UserError, naming the file, when it holds none."""
-    try:
-        return Arc.parse(path.read_text(), num_nodes)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None

@@ -1,10 +1,11 @@
-"""The stand-alone network of one arc: what augment trains and what users load.
+"""The cell of the stand-alone network, and what it has in common with the supernet's.
 
-`load("results/cifar10/final.pt")` gives a trained network in evaluation mode.
+Shapes: B images in a batch, C channels, S pixels a side, P = 2 * nodes droppable paths of a cell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -14,12 +15,20 @@ from enas_core.spaces.layers import concatenate
 from enas_core.spaces.micro.arc import OPS, CellNodes, loose_ids
 from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, SepConv, build_op
 
+Edge = tuple[int, int]
+"""What an operation of a node reads, and its number: index and operation."""
 
-class Shape(NamedTuple):
+
+class FeatureMap(NamedTuple):
     """Channels and side of a square feature map."""
 
     channels: int
     size: int
+
+
+def halved(size: int) -> int:
+    """Side of a map after a reduction."""
+    return -(-size // 2)
 
 
 def reduction_layers(num_layers: int) -> tuple[int, int]:
@@ -27,7 +36,7 @@ def reduction_layers(num_layers: int) -> tuple[int, int]:
     return num_layers // 3, 2 * (num_layers // 3) + 1
 
 
-def calibration(older: Shape, newer: Shape, channels: int, tracking: bool) -> tuple[nn.Module, nn.Module]:
+def match_inputs(older: FeatureMap, newer: FeatureMap, channels: int, tracking: bool) -> tuple[nn.Module, nn.Module]:
     """What brings a cell's two inputs to one size and to `channels` channels."""
     first: nn.Module = nn.Identity()
     if older.size != newer.size:
@@ -38,52 +47,61 @@ def calibration(older: Shape, newer: Shape, channels: int, tracking: bool) -> tu
     return first, second
 
 
+def edges_of(nodes: CellNodes) -> list[Edge]:
+    """Two for each node, in order."""
+    return [edge for node in nodes for edge in node.edges]
+
+
+def run_nodes(
+    inputs: Sequence[Tensor], edges: Sequence[Edge], ops: Sequence[nn.Module], drop_path: Tensor | None
+) -> list[Tensor]:
+    """The states of a cell by index: its two inputs, then its nodes. `ops` are the operations of `edges`.
+
+    `drop_path` [B, P] is multiplied to the outputs of all operations but identities."""
+    states = list(inputs)
+    after_relu: dict[int, Tensor] = {}  # of states that a separable convolution reads, each made once
+    outputs: list[Tensor] = []
+    for path, ((index, op), module) in enumerate(zip(edges, ops, strict=True)):
+        if isinstance(module, SepConv):
+            if index not in after_relu:
+                after_relu[index] = F.relu(states[index])
+            y = module(after_relu[index])
+        else:
+            y = module(states[index])
+        if drop_path is not None and OPS[op] != "identity":
+            y = y * drop_path[:, path, None, None, None].to(y.dtype)
+        outputs.append(y)
+        if path % 2:
+            states.append(outputs[path - 1] + outputs[path])
+    return states
+
+
 class Cell(nn.Module):
     """One layer: the nodes of a cell and the concatenation of the states that no node reads."""
 
-    def __init__(self, nodes: CellNodes, older: Shape, newer: Shape, channels: int, reduction: bool) -> None:
+    def __init__(
+        self, nodes: CellNodes, older: FeatureMap, newer: FeatureMap, channels: int, reduction: bool
+    ) -> None:
         super().__init__()
-        self.nodes, self.loose = nodes, loose_ids(nodes)
-        self.calibrate_older, self.calibrate_newer = calibration(older, newer, channels, tracking=True)
+        self.edges = edges_of(nodes)
+        self.loose = loose_ids(nodes)
+        self.calibrate_older, self.calibrate_newer = match_inputs(older, newer, channels, tracking=True)
         self.base = ReLUConvBN(channels, channels, tracking=True)
         self.ops = nn.ModuleList()
-        for node in nodes:
-            for index, op in ((node.index_1, node.op_1), (node.index_2, node.op_2)):
-                self.ops.append(build_op(op, channels, 2 if reduction and index < 2 else 1, tracking=True))
-        self.reduce_loose = nn.ModuleDict(
-            {
-                str(i): FactorizedReduction(channels, channels, tracking=True, relu=False)
-                for i in self.loose
-                if reduction and i < 2
-            }
-        )
-        self.shape = Shape(channels * len(self.loose), -(-newer.size // 2) if reduction else newer.size)
+        for index, op in self.edges:
+            stride = 2 if reduction and index < 2 else 1
+            self.ops.append(build_op(op, channels, stride, tracking=True))
+        self.reduce_loose = nn.ModuleDict()
+        for index in self.loose:
+            if reduction and index < 2:
+                self.reduce_loose[str(index)] = FactorizedReduction(channels, channels, tracking=True, relu=False)
+        self.output = FeatureMap(channels * len(self.loose), halved(newer.size) if reduction else newer.size)
 
     def forward(self, older: Tensor, newer: Tensor, drop_path: Tensor | None) -> Tensor:
-        states = States([self.calibrate_older(older), self.base(self.calibrate_newer(newer))])
-        for i, node in enumerate(self.nodes):
-            outputs = []
-            for slot, (index, op) in enumerate(((node.index_1, node.op_1), (node.index_2, node.op_2))):
-                y = states.apply(self.ops[2 * i + slot], index)
-                if drop_path is not None and OPS[op] != "identity":
-                    y = y * drop_path[:, i, slot, None, None, None].to(y.dtype)
-                outputs.append(y)
-            states.append(outputs[0] + outputs[1])
-        loose = [self.reduce_loose[str(i)](states[i]) if str(i) in self.reduce_loose else states[i] for i in self.loose]
+        inputs = [self.calibrate_older(older), self.base(self.calibrate_newer(newer))]
+        states = run_nodes(inputs, self.edges, self.ops, drop_path)
+        loose = []
+        for index in self.loose:
+            reduced = str(index) in self.reduce_loose
+            loose.append(self.reduce_loose[str(index)](states[index]) if reduced else states[index])
         return concatenate(loose)
-
-
-class States(list[Tensor]):
-    """A cell's states by id, and the ReLU of those that a separable convolution reads, made once."""
-
-    def __init__(self, inputs: list[Tensor]) -> None:
-        super().__init__(inputs)
-        self._relu: dict[int, Tensor] = {}
-
-    def apply(self, op: nn.Module, index: int) -> Tensor:
-        """`op` of state `index`."""
-        if not isinstance(op, SepConv):
-            return op(self[index])
-        if index not in self._relu:
-            self._relu[index] = F.relu(self[index])
-        return op(self._relu[index])

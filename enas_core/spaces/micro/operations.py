@@ -1,7 +1,7 @@
-"""Building blocks of both networks: convolutions, batch norm, the operations of the search space.
+"""The operations of a cell and the blocks that bring its inputs to one size.
 
-Convolutions have no bias and TensorFlow's "SAME" padding. Feature maps are square, [batch, channels,
-size, size]. Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original.
+Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original. Maps are [B, C, S, S]: B images in a
+batch, C channels, S pixels a side.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class SepConv(nn.Module):
 
     The input comes with the first ReLU already applied: the operations that read one state share it."""
 
-    def __init__(self, channels: int, kernel: int, stride: int, tracking: bool, rows: int = 0) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, tracking: bool) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.depthwise_1 = conv(channels, channels, kernel, stride, groups=channels, rows=rows)
-        self.pointwise_1 = conv(channels, channels, 1, rows=rows)
+        self.depthwise_1 = conv(channels, channels, kernel, stride, groups=channels)
+        self.pointwise_1 = conv(channels, channels, 1)
         self.bn_1 = BatchNorm(channels, tracking)
-        self.depthwise_2 = conv(channels, channels, kernel, groups=channels, rows=rows)
-        self.pointwise_2 = conv(channels, channels, 1, rows=rows)
+        self.depthwise_2 = conv(channels, channels, kernel, groups=channels)
+        self.pointwise_2 = conv(channels, channels, 1)
         self.bn_2 = BatchNorm(channels, tracking)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,20 +94,24 @@ class MaxPool(nn.Module):
         return F.max_pool2d(x, 3, self.stride, padding=1)
 
 
-def _identity(channels: int, stride: int, tracking: bool, rows: int) -> nn.Module:
+BLOCKS = (SepConv, ReLUConvBN, FactorizedReduction)
+"""The kinds of module that have weights: what is compiled of a supernet."""
+
+
+def _identity(channels: int, stride: int, tracking: bool) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduction(channels, channels, tracking, relu=False)
 
 
-BUILDERS: dict[str, Callable[[int, int, bool, int], nn.Module]] = {
-    "sep_conv_3x3": lambda channels, stride, tracking, rows: SepConv(channels, 3, stride, tracking, rows),
-    "sep_conv_5x5": lambda channels, stride, tracking, rows: SepConv(channels, 5, stride, tracking, rows),
-    "avg_pool_3x3": lambda channels, stride, tracking, rows: AvgPool(stride),
-    "max_pool_3x3": lambda channels, stride, tracking, rows: MaxPool(stride),
+BUILDERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
+    "sep_conv_3x3": lambda channels, stride, tracking: SepConv(channels, 3, stride, tracking),
+    "sep_conv_5x5": lambda channels, stride, tracking: SepConv(channels, 5, stride, tracking),
+    "avg_pool_3x3": lambda channels, stride, tracking: AvgPool(stride),
+    "max_pool_3x3": lambda channels, stride, tracking: MaxPool(stride),
     "identity": _identity,
 }
-"""How each operation is built: channels, stride, moving statistics or not, rows as in `conv`."""
+"""How each operation is built: channels, stride, moving statistics or not."""
 
 
-def build_op(op: int, channels: int, stride: int, tracking: bool, rows: int = 0) -> nn.Module:
+def build_op(op: int, channels: int, stride: int, tracking: bool) -> nn.Module:
     """Operation number `op`; channels in and out are the same."""
-    return BUILDERS[OPS[op]](channels, stride, tracking, rows)
+    return BUILDERS[OPS[op]](channels, stride, tracking)
