@@ -11,7 +11,7 @@ from enas_core.files.inputs import Inputs
 from enas_core.options import MOST_GPUS, Parser, checked, run_stage
 from enas_core.settings.stages import AugmentSettings, load_stage_settings
 from enas_core.spaces.micro.arc import read_arc
-from enas_core.training.device import placed
+from enas_core.training.launch import on_devices
 from enas_core.training.network import run_augment
 
 
@@ -20,7 +20,8 @@ def stage(options: argparse.Namespace) -> None:
     inputs = Inputs(options.config, options.data / "manifest.json", options.arc_file)
     settings = load_stage_settings(options.config, AugmentSettings)
     arc = read_arc(options.arc_file, settings.num_nodes)
-    with placed("augment", options, settings.cpu_threads) as (device, processes):
+    where = (options.arguments, options.device, options.gpus, settings.cpu_threads)
+    with on_devices("augment", *where) as (device, processes):
         run_augment(options, settings, arc, inputs, device, processes)
 
 

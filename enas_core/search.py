@@ -9,7 +9,7 @@ from pathlib import Path
 from enas_core.files.inputs import Inputs
 from enas_core.options import MOST_GPUS, Parser, run_stage
 from enas_core.settings.stages import SearchSettings, load_stage_settings
-from enas_core.training.device import placed
+from enas_core.training.launch import on_devices
 from enas_core.training.supernet import run_search
 
 
@@ -17,7 +17,8 @@ def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     inputs = Inputs(options.config, options.data / "manifest.json")
     settings = load_stage_settings(options.config, SearchSettings)
-    with placed("search", options, settings.cpu_threads) as (device, processes):
+    where = (options.arguments, options.device, options.gpus, settings.cpu_threads)
+    with on_devices("search", *where) as (device, processes):
         run_search(options, settings, inputs, device, processes)
 
 

@@ -18,7 +18,8 @@ from enas_core.settings.stages import SelectArcSettings, fingerprint, load_stage
 from enas_core.spaces.measure import count_macs
 from enas_core.spaces.micro.arc import Arc, read_arc
 from enas_core.training.compilation import accelerate
-from enas_core.training.device import describe_device, placed
+from enas_core.training.device import describe_device
+from enas_core.training.launch import on_devices
 from enas_core.training.run import build_supernet, load_for
 from enas_core.training.saved_supernet import load_supernet
 from enas_core.training.scoring import distinct, policy_samples, select, valid_accuracy
@@ -31,7 +32,8 @@ def stage(options: argparse.Namespace) -> None:
     settings = load_stage_settings(options.config, SelectArcSettings)
     given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
     given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
-    with placed("select_arc", options, settings.cpu_threads) as (device, _):
+    where = (options.arguments, options.device, options.gpus, settings.cpu_threads)
+    with on_devices("select_arc", *where) as (device, _):
         score(options, settings, given, inputs, device)
 
 

@@ -1,13 +1,12 @@
-"""What search and augment share: device, optimiser, one training step, evaluation."""
+"""The device that a process computes on, made ready.
+
+`launch.on_devices` uses it for the stages, which may have several GPUs; predict and plan compute on one device."""
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -15,8 +14,7 @@ from enas_core.console import UserError
 from enas_core.spaces.layers import Classifier
 from enas_core.spaces.micro.network import Network
 from enas_core.spaces.micro.supernet import Supernet
-from enas_core.training.gpus import place
-from enas_core.training.processes import ALONE, Processes, join
+from enas_core.training.processes import ALONE, Processes
 
 MALLOC_PARAMETERS = {
     "M_MMAP_MAX": (-4, 0),
@@ -27,8 +25,10 @@ MALLOC_PARAMETERS = {
 
 
 def pick_device(name: str, cpu_threads: int) -> torch.device:
-    """`auto`, `cpu` or `cuda`, made ready: of several GPUs the one of this process. Raises UserError for a CUDA
-    device that is not there."""
+    """The device that the option `--device` names (`auto`, `cpu` or `cuda`), of several GPUs the one of this process.
+
+    Sets the number of threads, and how memory is kept, for the whole process. Raises UserError for a CUDA device that
+    is not there."""
     torch.set_num_threads(cpu_threads)
     _keep_freed_memory()
     if name == "cuda" and not torch.cuda.is_available():
@@ -37,17 +37,6 @@ def pick_device(name: str, cpu_threads: int) -> torch.device:
         return torch.device("cpu")
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # torchrun numbers its processes
     return torch.device("cuda")
-
-
-@contextmanager
-def placed(module: str, options: argparse.Namespace, cpu_threads: int) -> Iterator[tuple[torch.device, Processes]]:
-    """The device, and the processes, on which the options `--device` and `--gpus` let stage `module` compute."""
-    claims = place(module, options)
-    device = pick_device(options.device, cpu_threads)
-    with join(device) as processes:
-        yield device, processes
-    for claim in claims:
-        claim.close()
 
 
 def _keep_freed_memory() -> None:
@@ -60,7 +49,7 @@ def _keep_freed_memory() -> None:
 
 
 def describe_device(device: torch.device, processes: Processes = ALONE) -> str:
-    """For provenance, e.g. `cpu (2 threads)` or `4 x cuda (NVIDIA H100)`."""
+    """How a table's provenance names the device: `cpu (2 threads)` or `4 x cuda (NVIDIA H100)`."""
     times = f"{processes.count} x " if processes.count > 1 else ""
     if device.type == "cuda":
         return f"{times}cuda ({torch.cuda.get_device_name(device)})"

@@ -1,108 +1,183 @@
-"""One training over several processes, and which of the machine's GPUs it computes on.
+"""Which of this machine's GPUs a stage computes on, and how it keeps other stages away from them.
 
-Each process has a part of every batch; gradients are averaged by DistributedDataParallel, statistics of batch norm
-by `ops.SyncedBatchNorm`. All processes keep the same state, so that a run goes on with another number of them."""
+Used by `launch.py`, before torch is imported: CUDA reads CUDA_VISIBLE_DEVICES once, so the choice comes first.
+
+A stage claims its GPUs, and waits while others have them. What is claimed is a GPU's UUID, since one GPU has many
+names: `0` here may be `1` or `GPU-8932f937...` there. MIG devices have UUIDs, and so are GPUs of their own. A claim is
+a socket that is bound to a name in Linux's abstract namespace: only one process can have it, no file is left behind,
+and the system takes it back when the process ends, however it ends."""
 
 from __future__ import annotations
 
-import argparse
+import errno
 import itertools
-import logging
 import os
+import re
 import socket
+import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch.distributed as dist
 
 from enas_core.console import RunError, UserError, log
 
 WAIT_SECONDS = 1.0  # between two looks for a free GPU
 
+SCHEDULERS = {
+    "Slurm": "SLURM_JOB_ID",
+    "PBS": "PBS_JOBID",
+    "LSF": "LSB_JOBID",
+    "Grid Engine": "SGE_TASK_ID",
+    "HTCondor": "_CONDOR_SLOT",
+    "Flux": "FLUX_JOB_ID",
+}
+"""The variable by which a process knows that it runs in a job of a scheduler. There are other variables that list a
+job's GPUs, but a scheduler that confines the job to them (by cgroups, say) need not set any."""
 
-def place(module: str, options: argparse.Namespace) -> list[socket.socket]:
-    """Let the stage compute on `--gpus` of the machine's GPUs; what is returned keeps them from other stages as long
-    as this process lives. For several GPUs (or several processes on a machine without any) this function does not
-    return: the same command runs under torchrun, whose exit code becomes this one's. Raises UserError when there are
-    fewer GPUs, RunError when one of the processes was killed."""
-    if dist.is_torchelastic_launched():
-        return []
-    gpus, claims = ([], []) if options.device == "cpu" or options.gpus == 0 else claim_gpus(options.gpus)
-    if gpus or options.gpus == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    if options.gpus > 1:
-        sys.exit(
-            _run_with_torchrun([f"--nproc-per-node={options.gpus}", "-m", f"enas_core.{module}", *options.arguments])
-        )
-    return claims
+COMPLETE = re.compile(r"(?:GPU|MIG)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+"""A name that says by itself which GPU it means. CUDA also takes numbers and the first characters of a UUID."""
 
-
-def _run_with_torchrun(arguments: list[str]) -> int:
-    """Exit code of a training in several processes, each of which says itself what went wrong."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # `cpu_threads` decides; without it torchrun warns
-    from torch.distributed import run
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
-    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
-    try:
-        run.run(run.parse_args(["--standalone", *arguments]))
-    except SignalException as caught:
-        return 128 + caught.sigval
-    except ChildFailedError as error:
-        code = max(failure.exitcode for failure in error.failures.values())
-        killed = next((failure for failure in error.failures.values() if failure.exitcode < 0), None)
-        if killed is not None and code <= 1:
-            raise RunError(f"a process of the training was ended by {killed.signal_name()}") from None
-        return code
-    return 0
+CLAIMS = "ENAS_CLAIMS"  # variable by which torchrun's processes learn which claims they share
 
 
-def visible_gpus() -> list[str]:
-    """Names, as in CUDA_VISIBLE_DEVICES, of the GPUs that this process may use."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is None:
-        return [str(k) for k, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
-    return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), listed.split(",")))
+@dataclass(frozen=True)
+class Claim:
+    """The right to compute on `gpu`, a name as in CUDA_VISIBLE_DEVICES; other stages see it as taken until `release`,
+    or until this process ends."""
+
+    gpu: str
+    name: str
+    _socket: socket.socket
+
+    def release(self) -> None:
+        """Let other stages have it."""
+        self._socket.close()
 
 
-def claim_gpus(count: int) -> tuple[list[str], list[socket.socket]]:
-    """`count` of the visible GPUs that no other stage on this machine uses, and what holds them; waits for them.
+def claim_gpus(count: int, slots: int = 1) -> tuple[list[str], list[Claim]]:
+    """`count` of the GPUs that this process may use, and the claims on them; waits until so many are free. There are
+    none on a machine without GPUs. Raises UserError where there are too few.
 
-    Where no more than `count` are visible, a scheduler or the user has assigned them: they are taken as they are.
-    A claim is a socket in the abstract namespace, which the system releases when its process dies, however."""
+    Where a scheduler has given this job exactly as many, they are its own (or, if it divides GPUs into parts, meant
+    to be shared) and need no claim. With more than one of the `slots` that a GPU has, as many stages share it."""
     gpus = visible_gpus()
-    if 0 < len(gpus) < count:
+    if not gpus:
+        return [], []
+    if len(gpus) < count:
         raise UserError(f"--gpus: {count} GPUs are asked for, {len(gpus)} can be used here: {', '.join(gpus)}")
-    if len(gpus) <= count:
-        return gpus, []
-    held: dict[str, socket.socket] = {}
-    waiting = False
-    gate = None
-    while gate is None or len(held) < count:
-        # Only one process at a time collects GPUs, so that no two wait for each other's.
-        gate = gate or _claim("gate")
-        for gpu in gpus if gate is not None else ():
-            claim = _claim(gpu) if gpu not in held and len(held) < count else None
-            if claim is not None:
-                held[gpu] = claim
-        if len(held) < count:
-            if not waiting:
-                log.info("waiting for %d of the GPUs %s", count, ", ".join(gpus))
-                waiting = True
-            time.sleep(WAIT_SECONDS)
-    gate.close()
-    log.info("on GPU %s", ", ".join(held))
-    return list(held), list(held.values())
+    if len(gpus) == count and any(variable in os.environ for variable in SCHEDULERS.values()):
+        return list(gpus), []
+
+    claims = _free_gpus(gpus, count, slots)
+    if claims is None:
+        log.info("waiting for %d of the GPUs %s", count, ", ".join(gpus))
+    while claims is None:
+        time.sleep(WAIT_SECONDS)
+        claims = _free_gpus(gpus, count, slots)
+    names = [claim.gpu for claim in claims]
+    log.info("on GPU %s", ", ".join(names))
+    return names, claims
 
 
-def _claim(name: str) -> socket.socket | None:
-    """The machine-wide claim on `name`; None while another process has it."""
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claim.bind(f"\0enas-gpu-{name}")
-    except OSError:
-        claim.close()
+def visible_gpus() -> dict[str, str]:
+    """The GPUs that this process may use: from their names, as in CUDA_VISIBLE_DEVICES, to their UUIDs.
+
+    Where CUDA does not answer, each name stands for itself: those may be GPUs of AMD, for which torch reads this
+    variable too. They are known only if they are listed."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names: list[str] = []
+    if listed is not None:
+        names = list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), listed.split(",")))
+        if not names:
+            return {}
+    complete = [COMPLETE.fullmatch(name.strip()) for name in names]
+    if names and all(complete):
+        # Not asked of CUDA, which shows a process only one of several MIG devices.
+        return {name: match[1].lower() for name, match in zip(names, complete, strict=True) if match}
+
+    uuids = _ask_cuda()
+    if uuids is None:
+        return {name: name for name in names}
+    if listed is None:
+        names = [str(number) for number in range(len(uuids))]
+    # CUDA keeps the order of the list, and ends it before the first name that it does not know.
+    return dict(zip(names, uuids, strict=False))
+
+
+def _ask_cuda() -> list[str] | None:
+    """UUIDs of the GPUs that CUDA offers to a process with this environment; None where it does not answer."""
+    program = Path(__file__).with_name("cuda_devices.py")
+    answer = subprocess.run([sys.executable, "-I", program], capture_output=True, text=True, check=False)
+    return answer.stdout.split() if answer.returncode == 0 else None
+
+
+def _free_gpus(gpus: Mapping[str, str], count: int, slots: int) -> list[Claim] | None:
+    """Claims on `count` of `gpus`; None, and no claim at all, if fewer are free: two stages that each kept some while
+    they wait could wait for each other's."""
+    claims: dict[str, Claim] = {}
+    for slot, (gpu, uuid) in itertools.product(range(slots), gpus.items()):
+        if gpu in claims:
+            continue  # a stage's processes are on different GPUs
+        claim = _claim(gpu, f"enas-gpu-{uuid}-{slot}")
+        if claim is not None:
+            claims[gpu] = claim
+        if len(claims) == count:
+            return list(claims.values())
+    for claim in claims.values():
+        claim.release()
+    return None
+
+
+def _claim(gpu: str, name: str) -> Claim | None:
+    """The claim `name` on `gpu`; None while another stage has it, or a process that has outlived its torchrun."""
+    held = _bind(name)
+    if held is None:
         return None
-    return claim
+    worker = _bind(_worker(name))
+    if worker is None:
+        held.close()
+        return None
+    worker.close()
+    return Claim(gpu, name, held)
+
+
+def _worker(name: str) -> str:
+    """The name under which a process of torchrun's shares the claim `name`."""
+    return f"{name}-worker"
+
+
+def _bind(name: str) -> socket.socket | None:
+    """A socket that has this name alone on the machine; None while another one has it."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        bound.bind(f"\0{name}")
+    except OSError as error:
+        bound.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return bound
+
+
+# --- the processes that torchrun starts
+
+
+def share_claims(claims: list[Claim]) -> None:
+    """Let the processes that torchrun is about to start share `claims`, one each. torchrun closes what they would
+    inherit, so they learn the claims' names from their environment."""
+    os.environ[CLAIMS] = ",".join(f"{claim.gpu}={claim.name}" for claim in claims)
+
+
+def shared_claims(local_rank: int) -> list[Claim]:
+    """In a process that torchrun has started: its share of the claims, which keeps its GPU taken when torchrun is
+    killed. None where `claim_gpus` made none, or where the user has called torchrun."""
+    shared = os.environ.get(CLAIMS)
+    if not shared:
+        return []
+    gpu, _, name = shared.split(",")[local_rank].partition("=")
+    held = _bind(_worker(name))
+    if held is None:
+        raise RunError(f"another stage has taken GPU {gpu}")
+    return [Claim(gpu, name, held)]

@@ -1,12 +1,12 @@
-"""One training over several processes, and which of the machine's GPUs it computes on.
+"""One training over several processes.
 
 Each process has a part of every batch; gradients are averaged by DistributedDataParallel, statistics of batch norm
-by `ops.SyncedBatchNorm`. All processes keep the same state, so that a run goes on with another number of them."""
+by `layers.SyncedBatchNorm`. All processes keep the same state, so that a run goes on with another number of them.
+`launch.py` starts the processes; `join` connects them."""
 
 from __future__ import annotations
 
-import ctypes
-import signal
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,11 @@ from torch import Tensor
 
 from enas_core.console import log
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
+CONNECTION_LOST = re.compile(
+    r"\[\S*/gloo/transport/\S+:\d+\] (Connection closed|Socket closed|Socket unexpectedly closed|Read error|writev) "
+)
+"""How the errors of gloo's connections begin: with the line of its source that raised them, and what happened. They
+reach Python as plain RuntimeErrors; a time-out, of which no process has said the reason, is not among them."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +78,32 @@ ALONE = Processes()
 
 @contextmanager
 def join(device: torch.device) -> Iterator[Processes]:
-    """The processes that torchrun has started, connected; without torchrun this one alone."""
+    """The processes that torchrun has started, connected; without torchrun this one alone.
+
+    When another of them ends before its time, this one ends too, quietly, with exit code 1: the other one, or who
+    started it, says what went wrong."""
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
-    # torchrun holds the GPUs: when it is killed, this process, told by the system, saves and ends as well.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     # Tensors on the CPU, such as signals, go another way than the GPU's queue.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     processes = Processes(dist.get_rank(), dist.get_world_size())
     if not processes.first:
-        log.setLevel("CRITICAL")  # what all would say, the first one says
+        # All processes would log the same lines. This process serves one training, so nobody sets the level back.
+        log.setLevel("CRITICAL")
     try:
         yield processes
     except RuntimeError as error:
-        if "gloo" in str(error):  # the connection to a process that has ended, and has said why
+        if is_connection_lost(error):
             sys.exit(1)
         raise
     dist.destroy_process_group()
+
+
+def is_connection_lost(error: RuntimeError) -> bool:
+    """Whether `error` says that the connection to another process broke, which happens when that one ends.
+
+    It may come from any place where processes wait for each other, such as a backward pass through
+    DistributedDataParallel, so it is recognised by itself. Of torch's own classes only the one for its store's
+    connections means this (the store ends with torchrun); DistBackendError is raised for our mistakes as well."""
+    return isinstance(error, dist.DistNetworkError) or CONNECTION_LOST.match(str(error)) is not None
