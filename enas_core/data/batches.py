@@ -1,7 +1,9 @@
-"""Prepared images on the device, and batches of them: augmentation as a few operations on a whole batch.
+"""Batches of prepared images: augmentation as a few operations on a whole batch.
 
-All images of a split stay on the device as uint8. An epoch's random draws (order, crops, flips, cutouts)
-are made at once from the seed and the epoch, so a batch depends on nothing but its position.
+An epoch's random draws (order, crops, flips, cutouts) are made at once from a seed, so a batch depends on nothing but
+its position in the epoch.
+
+Shapes: N images of a split, B images in a batch, S pixels a side, C channels.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from torch import Tensor
 
 from enas_core.data.prepared import Split
 from enas_core.settings.dataset import Augmentation
-from enas_core.training.randomness import stream_seed
 
 
 class EpochPlan(NamedTuple):
@@ -27,10 +28,10 @@ class EpochPlan(NamedTuple):
     cutout: Tensor
 
 
-def plan_epoch(split: Split, augmentation: Augmentation, seed: int, epoch: int) -> EpochPlan:
-    """Draws of one epoch, made on the CPU so that they are the same for every device."""
+def plan_epoch(split: Split, augmentation: Augmentation, seed: int) -> EpochPlan:
+    """Draws of one epoch from its own `seed`, made on the CPU so that they are the same for every device."""
     count, size = len(split), split.images.shape[1]
-    generator = torch.Generator().manual_seed(stream_seed(seed, "images", epoch))
+    generator = torch.Generator().manual_seed(seed)
     draws = EpochPlan(
         torch.randperm(count, generator=generator),
         torch.randint(2 * augmentation.crop_padding + 1, (count, 2), generator=generator),

@@ -3,9 +3,8 @@
 A state directory holds `current.state`, `previous.state` and `lock`. A state file is one line of JSON
 (format, fingerprint, sha256 of the rest) followed by `torch.save` data.
 
-What a state needs to be complete: weights, optimiser, controller with its moving baseline, position, rows
-and the epoch's log. There is no random generator in it because none outlives a step: every draw is keyed
-by seed, purpose, epoch and step (`schedule.stream_seed`), the epoch's permutation included.
+What a state needs to be complete: weights, optimiser, policy, position, rows and the epoch's log. There is no random generator in it because none outlives a step: every draw is keyed
+by seed, purpose, epoch and step (`randomness.stream_seed`), the epoch's permutation included.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from enas_core.files.inputs import Inputs
 from enas_core.files.tables import table_identity
 from enas_core.training.processes import ALONE, Processes
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 
 
 def run_fingerprint(*parts: str) -> str:
@@ -191,6 +190,16 @@ class Saver:
             raise Interrupted(128 + number)
 
 
+class Watch(Protocol):
+    """What a training tells of its progress, and what may save its state then."""
+
+    def step(self) -> None:
+        """A step is done."""
+
+    def save(self) -> None:
+        """An epoch is done."""
+
+
 class Resumable(Protocol):
     """A training run whose state can be saved at any step."""
 
@@ -198,7 +207,7 @@ class Resumable(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
-    def train(self, saver: Saver) -> None: ...
+    def train(self, watch: Watch) -> None: ...
 
 
 R = TypeVar("R", bound=Resumable)
@@ -223,7 +232,7 @@ def resume(
         if states.processes.largest(states.processes.first and _is_complete(states, weights, table)):
             return
         found, run = states.load(), create()
-        # Nor do signals interrupt the emission, which takes a moment.
+        # While the saver is there, a signal interrupts neither a step nor the writing of the outputs at the end.
         with Saver(states, save_every, run.state_dict) as saver:
             if found is not None:
                 run.load_state_dict(found[0])

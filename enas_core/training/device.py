@@ -11,9 +11,6 @@ import platform
 import torch
 
 from enas_core.console import UserError
-from enas_core.spaces.layers import Classifier
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
 from enas_core.training.processes import ALONE, Processes
 
 MALLOC_PARAMETERS = {
@@ -54,11 +51,3 @@ def describe_device(device: torch.device, processes: Processes = ALONE) -> str:
     if device.type == "cuda":
         return f"{times}cuda ({torch.cuda.get_device_name(device)})"
     return f"{times}cpu ({torch.get_num_threads()} threads)"
-
-
-def lower_precision(network: Network | Supernet, device: torch.device) -> None:
-    """Feature maps and convolutions in bfloat16, logits in the precision of the weights."""
-    network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)
-    for module in network.modules():
-        if isinstance(module, Classifier):
-            module.forward = torch.autocast(device.type, enabled=False)(module.forward)

@@ -21,6 +21,7 @@ from enas_core.training.descent import CHECK_EVERY, Descent
 from enas_core.training.epochs import Epochs
 from enas_core.training.evaluation import evaluate_network
 from enas_core.training.events import EventFiles
+from enas_core.training.images import shape_for
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import noise_factors, stream_seed
@@ -46,7 +47,7 @@ class NetworkTraining:
         augment = settings.augment
         name = f"{network_name} seed {seed}"
 
-        shape = augment.shape(data.image_size, data.in_channels, data.num_classes)
+        shape = shape_for(augment, data)
         self.network = settings.search_space.network(arc, shape, augment.bn_zero_debias)
         initialise(self.network, augment.init_fan_in, torch.Generator().manual_seed(stream_seed(seed, "weights")))
         accelerate(self.network.to(device), settings, device, processes)

@@ -51,7 +51,7 @@ class Run:
 def run_search(settings: SearchStage, seed: int, run: Run) -> None:
     """Train a supernet and its policy, from what is left of it to `supernet.pt` and `epochs.parquet`."""
     data = load_images(settings, run.data, run.device)
-    identity = run_fingerprint("search", to_json(settings), data.fingerprint, str(seed))
+    identity = run_fingerprint("search", to_json(settings), data.manifest.fingerprint, str(seed))
     made_by = run.made_by(settings, identity)
     weights, table = run.out_dir / "supernet.pt", run.out_dir / "epochs.parquet"
 
@@ -74,7 +74,7 @@ def run_augment(settings: AugmentStage, arc: Arc, network_name: str, seed: int, 
     """Train one arc from scratch, from what is left of it to `model.pt` and `epochs.parquet`."""
     data = load_images(settings, run.data, run.device)
     identity = run_fingerprint(
-        "augment", to_json(settings), data.fingerprint, str(arc), network_name, str(seed)
+        "augment", to_json(settings), data.manifest.fingerprint, str(arc), network_name, str(seed)
     )
     made_by = run.made_by(settings, identity)
     weights, table = run.out_dir / "model.pt", run.out_dir / "epochs.parquet"

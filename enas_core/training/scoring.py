@@ -11,18 +11,19 @@ from typing import Any
 
 import torch
 
-from enas_core.console import UserError, log, progress
+from enas_core.console import log, progress
 from enas_core.data.batches import equal_batches, plain_batch
 from enas_core.data.prepared import Dataset
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Policy
 from enas_core.settings.stages import SelectArcStage
-from enas_core.spaces.measure import count_macs
+from enas_core.spaces.measure import child_size
 from enas_core.spaces.networks import Supernet
-from enas_core.spaces.saved import load_supernet
+from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
 from enas_core.training.compilation import accelerate
 from enas_core.training.evaluation import child_accuracy
+from enas_core.training.images import shape_for
 from enas_core.training.randomness import draw_for
 
 MAX_IDLE = 100
@@ -40,7 +41,7 @@ class Scorer:
         self.settings, self.data, self.supernet = settings, data, supernet
         self.valid = data.train.part(len(data.train) - search.valid_images, len(data.train))
         accelerate(supernet.to(device), settings, device)
-        shape = search.shape(data.image_size, data.in_channels, data.num_classes)
+        shape = shape_for(search, data)
         with torch.device("meta"):
             self.without_values = settings.search_space.supernet(shape)
 
@@ -53,11 +54,14 @@ class Scorer:
                 "space": self.settings.space,
                 "arc": str(arc),
                 "valid_accuracy": self.valid_accuracy(arc),
-                "params": self.without_values.path_parameters(arc),
-                "macs": count_macs(self.without_values, self.data.in_channels, self.data.image_size, arc),
+                **self._size(arc),
             }
             for arc in progress(arcs, f"{source} candidates", len(arcs))
         ]
+
+    def _size(self, arc: Arc) -> Row:
+        size = child_size(self.without_values, arc)
+        return {"params": size.params, "macs": size.macs}
 
     def valid_accuracy(self, arc: Arc) -> float:
         """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout."""
@@ -71,13 +75,11 @@ class Scorer:
 def load_searched(settings: SelectArcStage, data: Dataset, path: Path) -> tuple[Supernet, Policy]:
     """The shared weights and the policy that a search has left in `path`. Raises UserError when it is another's."""
     search, space = settings.search, settings.search_space
-    supernet = space.supernet(search.shape(data.image_size, data.in_channels, data.num_classes))
+    supernet = space.supernet(shape_for(search, data))
     policy = policy_class(search.policy)(space, search, torch.Generator())
     state = load_supernet(path, supernet)
-    try:
+    with content_errors(path, "not of this policy"):
         policy.load_state_dict(state)
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not of this policy: {' '.join(str(error).split())[:150]}") from None
     return supernet, policy
 
 

@@ -28,6 +28,7 @@ from enas_core.training.descent import CHECK_EVERY, Descent
 from enas_core.training.epochs import Epochs
 from enas_core.training.evaluation import child_accuracy
 from enas_core.training.events import EventFiles
+from enas_core.training.images import shape_for
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import draw_for, noise_factors
@@ -55,7 +56,7 @@ class SupernetTraining:
 
         # One generator draws the initial weights of both, one after the other.
         generator = torch.Generator().manual_seed(draw_for(seed, "weights")())
-        self.supernet = space.supernet(search.shape(data.image_size, data.in_channels, data.num_classes))
+        self.supernet = space.supernet(shape_for(search, data))
         initialise(self.supernet, search.init_fan_in, generator)
         accelerate(self.supernet.to(device), settings, device, processes)
         self.policy = policy_class(search.policy)(space, search, generator)
@@ -113,7 +114,7 @@ class SupernetTraining:
             updates, f"{self.descent.name} epoch {at.epoch} policy", policy.updates_per_epoch, at.update
         ):
             arcs = policy.propose(policy.arcs_per_update, self._draw("reward arcs", update))
-            accuracies = torch.zeros(len(arcs), device=self.device)
+            accuracies = torch.zeros(len(arcs), dtype=torch.float32, device=self.device)
             for k in self.processes.deal(len(arcs)):
                 if k is not None:
                     images, labels = plain_batch(self.valid_split, rows[update, k])

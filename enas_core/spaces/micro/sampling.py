@@ -17,7 +17,7 @@ def reference_arc(seed: int, num_nodes: int = 5) -> MicroArc:
     import numpy as np  # which commands that draw nothing need not wait for
 
     if num_nodes != 5:
-        raise UserError(f"the reference sampler makes arcs of 5 nodes, not {num_nodes}")
+        raise UserError(f"'reference' makes arcs of 5 nodes, num_nodes is {num_nodes}")
     generator = np.random.RandomState(seed)
     ops = generator.randint(0, 5, 20)
     links = generator.choice([0, 1], size=20, replace=True)

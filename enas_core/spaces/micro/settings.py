@@ -25,6 +25,8 @@ class MicroSettings(Settings):
     """What a reduction layer of the supernet reads. `previous`: both inputs are made from the previous
     layer's output, as in the original, so that the search never sees the wiring that is retrained.
     `both`: from the two previous layers, as in the retrained network."""
+    op_tanh_reduce: Annotated[Float, Field(gt=0), Section("search.controller")] = 2.5
+    """The constant that bounds logits is divided by this for operations."""
     op_bias_init: Annotated[OpValues, Section("search.controller")] = (10.0, 10.0, 0.0, 0.0, 0.0)
     """Initial bias of each operation's logit, inside the tanh. The original starts the separable
     convolutions at 10, where the tanh is saturated and its gradient exactly 0: their logits stay at

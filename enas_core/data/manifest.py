@@ -1,0 +1,72 @@
+"""The manifest: what prepare_data says of the arrays that it has written beside it. Readable without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from enas_core.console import UserError
+from enas_core.fields import Count, Float
+from enas_core.settings.dataset import DatasetName
+
+MANIFEST = "manifest.json"
+
+
+class Manifest(BaseModel):
+    """What prepare_data says of the arrays beside it. `image_shape`: size, size, channels; `mean`, `std`: of each
+    channel, of pixels in 0..1; `sha256`: of each array file."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Literal[1]
+    dataset: DatasetName
+    classes: Annotated[list[str], Field(min_length=2)]
+    image_shape: Annotated[tuple[Count, Count, Count], Field(strict=False)]
+    mean: list[Float]
+    std: list[Float]
+    sha256: dict[str, str]
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Manifest:
+        height, width, channels = self.image_shape
+        if height != width:
+            raise UserError(f"image_shape: {height}x{width} is not square")
+        if not len(self.mean) == len(self.std) == channels:
+            raise UserError(f"mean, std: need one value for each of {channels} channels")
+        return self
+
+    @property
+    def image_size(self) -> int:
+        """Side of an image, pixels."""
+        return self.image_shape[0]
+
+    @property
+    def in_channels(self) -> int:
+        """1 grey, 3 colour."""
+        return self.image_shape[2]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the images and labels."""
+        return json.dumps(self.sha256, sort_keys=True)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The content of a `manifest.json`. Raises UserError, one line, when it is not one."""
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run prepare_data") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        problem = f"{key}: {message}" if key else message
+        raise UserError(f"{path}: not a manifest of this version's prepare_data: {problem}") from None
