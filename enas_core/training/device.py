@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -40,12 +39,14 @@ def pick_device(name: str, cpu_threads: int) -> torch.device:
 
 
 @contextmanager
-def placed(module: str, options: argparse.Namespace, cpu_threads: int) -> Iterator[tuple[torch.device, Processes]]:
+def placed(
+    module: str, arguments: Sequence[str], device: str, gpus: int, cpu_threads: int
+) -> Iterator[tuple[torch.device, Processes]]:
     """The device, and the processes, on which the options `--device` and `--gpus` let stage `module` compute."""
-    claims = place(module, options)
-    device = pick_device(options.device, cpu_threads)
-    with join(device) as processes:
-        yield device, processes
+    claims = place(module, arguments, device, gpus)
+    own_device = pick_device(device, cpu_threads)
+    with join(own_device) as processes:
+        yield own_device, processes
     for claim in claims:
         claim.close()
 

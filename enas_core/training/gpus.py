@@ -5,13 +5,13 @@ by `ops.SyncedBatchNorm`. All processes keep the same state, so that a run goes 
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import logging
 import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch.distributed as dist
@@ -21,19 +21,19 @@ from enas_core.console import RunError, UserError, log
 WAIT_SECONDS = 1.0  # between two looks for a free GPU
 
 
-def place(module: str, options: argparse.Namespace) -> list[socket.socket]:
+def place(module: str, arguments: Sequence[str], device: str, gpus: int) -> list[socket.socket]:
     """Let the stage compute on `--gpus` of the machine's GPUs; what is returned keeps them from other stages as long
     as this process lives. For several GPUs (or several processes on a machine without any) this function does not
     return: the same command runs under torchrun, whose exit code becomes this one's. Raises UserError when there are
     fewer GPUs, RunError when one of the processes was killed."""
     if dist.is_torchelastic_launched():
         return []
-    gpus, claims = ([], []) if options.device == "cpu" or options.gpus == 0 else claim_gpus(options.gpus)
-    if gpus or options.gpus == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    if options.gpus > 1:
+    names, claims = ([], []) if device == "cpu" or gpus == 0 else claim_gpus(gpus)
+    if names or gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    if gpus > 1:
         sys.exit(
-            _run_with_torchrun([f"--nproc-per-node={options.gpus}", "-m", f"enas_core.{module}", *options.arguments])
+            _run_with_torchrun([f"--nproc-per-node={gpus}", "-m", f"enas_core.{module}", *arguments])
         )
     return claims
 

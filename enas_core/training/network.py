@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Any
 
 import torch
 
@@ -119,7 +119,8 @@ class AugmentRun(TrainingRun):
 
 
 def run_augment(
-    options: argparse.Namespace,
+    options: Any,
+    network: str,
     settings: AugmentSettings,
     arc: Arc,
     inputs: Inputs,
@@ -129,7 +130,7 @@ def run_augment(
     """The training, from what is left of it to its files."""
     data = load_for(settings, settings.augment, options.data, device)
     identity = run_fingerprint(
-        "augment", to_json(settings), data.fingerprint, str(arc), options.network, str(options.seed)
+        "augment", to_json(settings), data.fingerprint, str(arc), network, str(options.seed)
     )
     made_by = provenance(describe_device(device, processes), fingerprint(settings)) | {"run": identity}
     table, weights = options.out_dir / "epochs.parquet", options.out_dir / "model.pt"
@@ -149,7 +150,7 @@ def run_augment(
 
     events = EventFiles(options.out_dir / "tensorboard") if options.tensorboard and processes.first else None
     resume(
-        lambda: AugmentRun(settings, data, arc, options.network, options.seed, device, events, processes),
+        lambda: AugmentRun(settings, data, arc, network, options.seed, device, events, processes),
         StateDirectory(options.state_dir, identity, processes),
         options.save_every,
         inputs,

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from enas_core.console import log
+from enas_core.console import log, progress
 from enas_core.data.batches import equal_batches, plain_batch
 from enas_core.data.prepared import Split
+from enas_core.files.atomic import write_text
+from enas_core.files.inputs import Inputs
+from enas_core.files.tables import provenance, read_table, write_table
 from enas_core.policies.controller import Controller
-from enas_core.settings.stages import SelectArcSettings
+from enas_core.settings.stages import SelectArcSettings, fingerprint
+from enas_core.spaces.measure import count_macs
 from enas_core.spaces.micro.arc import Arc
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.micro.supernet import Supernet
+from enas_core.training.compilation import accelerate
+from enas_core.training.device import describe_device
 from enas_core.training.evaluation import child_accuracy
 from enas_core.training.randomness import stream_seed
+from enas_core.training.run import build_supernet, load_for
+from enas_core.training.saved_supernet import load_supernet
 
 MAX_ATTEMPTS = 100  # batches of samples without a new arc before the policy counts as exhausted
 
@@ -64,3 +73,51 @@ def select(candidates: list[dict[str, Any]]) -> None:
     best = min(own, key=lambda row: (-row["valid_accuracy"], Arc.parse(row["arc"])))
     for row in candidates:
         row["selected"] = row is best
+
+
+def score(
+    settings: SelectArcSettings,
+    data_folder: Path,
+    supernet_file: Path,
+    own_table: Path | None,
+    given: list[tuple[str, Arc]],
+    seed: int,
+    out_dir: Path,
+    arc_out: Path | None,
+    inputs: Inputs,
+    device: torch.device,
+) -> None:
+    """Score `given` arcs (source and arc), and the policy's own unless `own_table` holds them already; write the table
+    of candidates and the text file of the selected arc."""
+    data = load_for(settings, settings.search, data_folder, device)
+    valid = data.train.part(len(data.train) - settings.search.valid_images, len(data.train))
+
+    supernet = build_supernet(settings, data)
+    controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
+    load_supernet(supernet_file, supernet, controller)
+    accelerate(supernet.to(device), settings, device)
+    with torch.device("meta"):
+        shape_only = build_supernet(settings, data)
+
+    own = [] if own_table is None else read_table(own_table, "candidates")
+    if own_table is None:
+        sampled = distinct(policy_samples(settings, controller, seed), settings.select.num_candidates)
+        given = [("controller", arc) for arc in sampled] + given
+    candidates = own + [
+        {
+            "source": source,
+            "arc": str(arc),
+            "valid_accuracy": valid_accuracy(supernet, arc, valid, settings.search.batch_size),
+            "params": shape_only.path_parameters(arc),
+            "macs": count_macs(shape_only, data.in_channels, data.image_size, arc),
+        }
+        for source, arc in progress(given, "candidates", len(given))
+    ]
+    select(candidates)
+    best = next(row for row in candidates if row["selected"])
+    made_by = provenance(describe_device(device), fingerprint(settings))
+    inputs.require_unchanged()
+    write_table(out_dir / "candidates.parquet", "candidates", candidates, made_by)
+    if arc_out is not None:
+        write_text(arc_out, best["arc"] + "\n")
+    log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from typing import Any
 
@@ -200,7 +199,7 @@ class SearchRun(TrainingRun):
 
 
 def run_search(
-    options: argparse.Namespace,
+    options: Any,
     settings: SearchSettings,
     inputs: Inputs,
     device: torch.device,
