@@ -1,44 +1,57 @@
-"""Augment: train one arc from scratch in the deeper, wider stand-alone network."""
+"""Command `augment`: train one arc from scratch in the deeper, wider stand-alone network.
+
+Reads the settings of the stage, the prepared images and a text file with the arc; writes `epochs.parquet`, a row an
+epoch, and `model.pt`, the trained network. What is interrupted goes on from the state that it has saved.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from enas_core.fields import Name
 from enas_core.files.inputs import Inputs
-from enas_core.options import MOST_GPUS, Parser, checked, run_stage
-from enas_core.settings.stages import AugmentSettings, load_stage_settings
-from enas_core.spaces.micro.arc import read_arc
-from enas_core.training.launch import on_devices
-from enas_core.training.network import run_augment
+from enas_core.options import (
+    DEFAULT_DEVICE,
+    CommandLine,
+    Device,
+    Gpus,
+    TogetherInOneClass,
+    TrainingOptions,
+    bounded,
+    run_command,
+)
+from enas_core.settings.stages import AugmentStage, read_stage
 
 
-def stage(options: argparse.Namespace) -> None:
-    """The stage, from its options."""
-    inputs = Inputs(options.config, options.data / "manifest.json", options.arc_file)
-    settings = load_stage_settings(options.config, AugmentSettings)
-    arc = read_arc(options.arc_file, settings.num_nodes)
-    where = (options.arguments, options.device, options.gpus, settings.cpu_threads)
-    with on_devices("augment", *where) as (device, processes):
-        run_augment(options, settings, arc, inputs, device, processes)
+def augment(
+    *,
+    training: Annotated[TrainingOptions, TogetherInOneClass],
+    arc_file: Annotated[Path, Parameter(help="text file with the arc in its text form")],
+    network: Annotated[str, bounded(Name, help="name of the network in the tables")],
+    device: Device = DEFAULT_DEVICE,
+    gpus: Gpus = 1,
+    arguments: CommandLine,
+) -> None:
+    """Train one arc from scratch; resumes what was interrupted."""
+    inputs = Inputs(training.config, training.data / "manifest.json", arc_file)
+    settings = read_stage(training.config, AugmentStage)
+    arc = settings.search_space.read(arc_file)
+
+    from enas_core.training.launch import on_devices
+
+    with on_devices("augment", arguments, device, gpus, settings.cpu_threads) as (own_device, processes):
+        from enas_core.training.run import run_augment
+
+        run_augment(settings, arc, network, training.seed, training.run(inputs, own_device, processes))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser("augment", "Train one arc from scratch; resumes what was interrupted.")
-    parser.add_settings("augment")
-    parser.add_data()
-    parser.add_argument("--arc-file", type=Path, required=True, help="text file with the arc in its integer form")
-    parser.add_argument("--network", type=checked(Name), required=True, help="name of the network in the tables")
-    parser.add_seed("seed of everything random in the training")
-    parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and model.pt")
-    parser.add_state()
-    parser.add_tensorboard()
-    parser.add_device()
-    parser.add_gpus(most=MOST_GPUS)
-    return run_stage(parser, stage, arguments)
+    return run_command(augment, arguments)
 
 
 if __name__ == "__main__":

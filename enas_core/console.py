@@ -1,4 +1,8 @@
-"""What all stages share: options, inputs that must not change, log lines, progress, and one-line errors."""
+"""What every room may use to talk to the person at the terminal: two kinds of errors, the log, and progress.
+
+Lines of the log go to stderr, above the progress bar where there is one, and with their time to the file that a
+command's option `--log-file` names. Results that people or other programs read are printed to stdout instead.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,10 @@ from tqdm import tqdm
 
 log = logging.getLogger("enas_core")
 
+Item = TypeVar("Item")
 
-T = TypeVar("T")
-
-
-STDOUT = 1  # file descriptor
+STDOUT_DESCRIPTOR = 1
+"""The number by which the system knows this process's output."""
 
 
 class UserError(ValueError):
@@ -32,40 +35,30 @@ class RunError(Exception):
     """A run cannot go on, and no input is to blame for it: one line, exit code 1."""
 
 
-def _reader_has_gone() -> bool:
-    """Whether what reads stdout, such as `head`, has seen enough; if so the rest goes nowhere."""
-    poll = select.poll()
-    poll.register(STDOUT, 0)
-    gone = any(event & select.POLLERR for _, event in poll.poll(0))
-    if gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
-    return gone
-
-
-def _fail(message: str, code: int = 2) -> int:
-    if not log.handlers:  # the log file itself could not be opened
-        print(f"error: {message}", file=sys.stderr)
-    # Of the processes of one training each says what went wrong with itself; a mistake is said once.
-    log.log(logging.ERROR if code == 2 else logging.CRITICAL, "error: %s", message)
-    return code
-
-
-def _start_logging(log_file: Path | None) -> None:
+def start_logging(log_file: Path | None) -> None:
+    """Send the log to the terminal and, where one is given, to a file. Raises OSError when that cannot be written."""
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.addHandler(_TerminalHandler())
+    log.addHandler(TerminalHandler())
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(log_file)
+        handler = LogFileHandler(log_file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
 
 
-class _LogFile(logging.FileHandler):
-    """Lines that a full disk does not take are on the terminal, at least."""
+def stop_logging() -> None:
+    """Close what `start_logging` has opened."""
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
+
+
+class LogFileHandler(logging.FileHandler):
+    """A log file on a full disk loses its lines, which the terminal still shows; the run goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Go on without this line."""
+        """Go on without the line that could not be written."""
 
     def close(self) -> None:
         """Go on without what is left to write."""
@@ -73,16 +66,26 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
-class _TerminalHandler(logging.Handler):
-    """Lines to stderr, above the progress bar where there is one, as long as somebody reads them."""
+class TerminalHandler(logging.Handler):
+    """Writes lines above the progress bar. A run outlives its terminal, so a closed one is no error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # a run outlives its terminal
+        with contextlib.suppress(OSError):
             tqdm.write(self.format(record), file=sys.stderr)
 
 
-def progress(items: Iterable[T], description: str, total: int, initial: int = 0) -> Iterable[T]:
-    """`items` with a progress bar on a terminal, and without one elsewhere."""
+def reader_has_gone() -> bool:
+    """Whether what reads this process's output, such as `head`, has seen enough. If so, the rest goes nowhere."""
+    poll = select.poll()
+    poll.register(STDOUT_DESCRIPTOR, 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT_DESCRIPTOR)
+    return gone
+
+
+def progress(items: Iterable[Item], description: str, total: int, initial: int = 0) -> Iterable[Item]:
+    """`items` with a progress bar on a terminal, and without one elsewhere. `initial` of `total` are done already."""
     return tqdm(items, desc=description, total=total, initial=initial, leave=False, disable=None, dynamic_ncols=True)
 
 

@@ -1,46 +1,76 @@
-"""The final network: of the search seed whose selected arc has the best shared validation accuracy."""
+"""Command `final`: the network of the search seed whose selected arc has the best shared validation accuracy.
+
+Reads the tables of candidates of all search seeds and the folders of their trained networks; writes the chosen network.
+The rule `named_arc` calls it for an arc's text file alone: that of the best search seed, or an arc that is given.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from enas_core.console import UserError, log
 from enas_core.files.atomic import write_bytes, write_text
-from enas_core.files.tables import best_candidate, read_table
-from enas_core.options import Parser, run_stage
+from enas_core.options import run_command, several
 from enas_core.spaces.micro.arc import Arc
 
 
-def stage(options: argparse.Namespace) -> None:
-    """The stage, from its options."""
-    if (options.candidates is None) == (options.arc is None):
+def final(
+    *,
+    candidates: Annotated[Sequence[Path], several(1, help="candidates.parquet of each search seed")] = (),
+    arc: Annotated[str | None, Parameter(help="an arc to write as it is, in place of --candidates")] = None,
+    models: Annotated[Sequence[Path], several(0, help="folder of each seed's trained network, same order")] = (),
+    out: Annotated[Path | None, Parameter(help="where to copy the chosen network (needs --models)")] = None,
+    arc_out: Annotated[Path | None, Parameter(help="where to write the chosen arc, in place of --out")] = None,
+) -> None:
+    """Choose among search seeds by shared validation accuracy, never by test accuracy."""
+    if bool(candidates) == (arc is not None):
         raise UserError("--candidates or --arc is needed, one of the two")
-    if options.arc is not None and options.arc_out is None:
+    if arc is not None and arc_out is None:
         raise UserError("--arc needs --arc-out")
-    if options.out is not None and len(options.models or ()) != len(options.candidates):
+    if (out is None) == (arc_out is None):
+        raise UserError("--out or --arc-out is needed, one of the two")
+    if out is not None and len(models) != len(candidates):
         raise UserError("--models: one folder is needed for each of --candidates")
-    if options.arc is not None:
-        write_text(options.arc_out, f"{Arc.parse(options.arc)}\n")
-        return
-    position, arc = best_candidate(options.candidates)
-    log.info("%s has the best selected arc: %s", options.candidates[position], arc)
-    if options.arc_out is not None:
-        write_text(options.arc_out, arc + "\n")
-        return
-    folder = options.models[position]
+
+    if arc is not None:
+        chosen = str(Arc.parse(arc))
+    else:
+        position, chosen = best_of(candidates)
+    if arc_out is not None:
+        write_text(arc_out, f"{chosen}\n")
+    elif out is not None:
+        copy_network(models[position], chosen, out)
+
+
+def best_of(candidates: Sequence[Path]) -> tuple[int, str]:
+    """Position of the search seed whose selected arc is the best, and that arc."""
+    from enas_core.files.tables import best_candidate
+
+    position, arc = best_candidate(candidates)
+    log.info("%s has the best selected arc: %s", candidates[position], arc)
+    return position, arc
+
+
+def copy_network(folder: Path, arc: str, out: Path) -> None:
+    """Copy the trained network of `folder` to `out`. Raises UserError unless it is one of `arc` and complete."""
+    from enas_core.files.tables import read_table
+
     epochs = read_table(folder / "epochs.parquet", "augment_epochs")
     if not epochs or epochs[-1]["test_accuracy"] is None:
         raise UserError(f"{folder / 'epochs.parquet'}: has no test accuracy")
     check_network(folder / "model.pt", arc)
-    write_bytes(options.out, (folder / "model.pt").read_bytes())
-    log.info("%s is %s  test accuracy %.4f", options.out, folder / "model.pt", epochs[-1]["test_accuracy"])
+    write_bytes(out, (folder / "model.pt").read_bytes())
+    log.info("%s is %s  test accuracy %.4f", out, folder / "model.pt", epochs[-1]["test_accuracy"])
 
 
 def check_network(path: Path, arc: str) -> None:
     """Raises UserError unless `path` holds a trained network of `arc`."""
-    from enas_core.spaces.saved import load_network  # takes seconds, which the other uses of this stage do not need
+    from enas_core.spaces.saved import load_network
 
     if (found := str(load_network(path).arc)) != arc:
         raise UserError(f"{path}: is of arc {found}, the selected one is {arc}")
@@ -48,14 +78,7 @@ def check_network(path: Path, arc: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser("final", "Choose among search seeds by shared validation accuracy, never by test accuracy.")
-    parser.add_argument("--candidates", type=Path, nargs="+", help="candidates.parquet of each search seed")
-    parser.add_argument("--arc", help="an arc to write as it is, in place of --candidates")
-    parser.add_argument("--models", type=Path, nargs="*", help="folder of each seed's trained network, same order")
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, help="where to copy the chosen network (needs --models)")
-    target.add_argument("--arc-out", type=Path, help="where to write the chosen arc")
-    return run_stage(parser, stage, arguments)
+    return run_command(final, arguments)
 
 
 if __name__ == "__main__":

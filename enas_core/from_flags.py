@@ -1,4 +1,4 @@
-"""Turn command lines of the original's `main.py` into an experiment of config.yaml.
+"""Command `from_flags`: turn command lines of the original's `main.py` into an experiment of config.yaml.
 
     python -m enas_core.from_flags [--name NAME] -- FLAGS [-- FLAGS]
 
@@ -12,14 +12,15 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
-from typing import Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import yaml
+from cyclopts import Parameter
 
 from enas_core.console import UserError, log
-from enas_core.options import Parser, run_stage
+from enas_core.options import AfterDashes, run_command
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.micro.arc import OPS
@@ -247,7 +248,7 @@ def build(name: str, commands: list[list[str]]) -> tuple[dict[str, Any], list[st
     raw = {"experiments": {name: _nested(constant | {key: value for key, (_, value) in settings.items()})}}
     try:
         parse_workflow(raw, "--name")
-    except ValueError as error:
+    except UserError as error:
         for key, (flag, _) in settings.items():
             if (message := str(error)).startswith(prefix := f"--name: experiments.{name}.{key}: "):
                 raise UserError(f"--{flag}: {message.removeprefix(prefix)}") from None
@@ -255,10 +256,28 @@ def build(name: str, commands: list[list[str]]) -> tuple[dict[str, Any], list[st
     return raw, list(notes)
 
 
-def _split(arguments: list[str]) -> list[list[str]]:
-    """The words between one `--` and the next."""
+def from_flags(
+    *,
+    name: Annotated[str, Parameter(help="name of the experiment")] = "from_flags",
+    after_dashes: AfterDashes,
+) -> None:
+    """Turn command lines of the original's main.py into an experiment of config.yaml.
+
+    Usage: [--name NAME] -- FLAGS [-- FLAGS]. FLAGS are those of a search, of a retraining (with --child_fixed_arc), or
+    of one and then the other. The experiment is printed as YAML; every flag without a meaning here is named on stderr.
+    """
+    if not after_dashes:
+        raise UserError("no flags: the original's flags follow after --")
+    raw, notes = build(name, between_dashes(after_dashes))
+    for line in notes:
+        log.info("%s", line)
+    print(yaml.safe_dump(raw, sort_keys=False, width=1000), end="")
+
+
+def between_dashes(words: Sequence[str]) -> list[list[str]]:
+    """The words before, between and after every `--`."""
     parts: list[list[str]] = [[]]
-    for word in arguments:
+    for word in words:
         if word == "--":
             parts.append([])
         else:
@@ -267,21 +286,8 @@ def _split(arguments: list[str]) -> list[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    own, *commands = _split(sys.argv[1:] if arguments is None else arguments)
-    parser = Parser("from_flags", "Turn command lines of the original's main.py into an experiment of config.yaml.")
-    parser.usage = "%(prog)s [--name NAME] [--log-file LOG_FILE] -- FLAGS [-- FLAGS]"
-    parser.add_argument("--name", default="from_flags", help="name of the experiment (default: %(default)s)")
-
-    def stage(options: argparse.Namespace) -> None:
-        if not commands:
-            raise UserError("no flags: the original's flags follow after --")
-        raw, notes = build(options.name, commands)
-        for line in notes:
-            log.info(line)
-        print(yaml.safe_dump(raw, sort_keys=False, width=1000), end="")
-
-    return run_stage(parser, stage, own)
+    """Command line; returns the exit code."""
+    return run_command(from_flags, arguments)
 
 
 if __name__ == "__main__":

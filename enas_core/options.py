@@ -1,131 +1,274 @@
-"""What all stages share: options, inputs that must not change, log lines, progress, and one-line errors."""
+"""How every command is called, runs and fails, and the options that several commands share.
+
+A command is a typed function: its parameters are its options, its docstring is its help. `run_command` runs it as
+`python -m enas_core.NAME`, and `enas_core.__main__` gathers all of them in the program `enas`. An option that mirrors a
+setting takes its kind, bounds and meaning from the setting's model (`mirrored`), so that they are written once.
+"""
 
 from __future__ import annotations
 
-import argparse
+import functools
+import importlib.metadata
+import inspect
+import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
-from pydantic import Field, TypeAdapter, ValidationError
+import pydantic
+from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, UnknownOptionError
+from cyclopts import MissingArgumentError as MissingOptionError
+from pydantic import BaseModel, Field, TypeAdapter
 
-from enas_core.console import RunError, UserError, _fail, _reader_has_gone, _start_logging, log
+from enas_core.console import RunError, UserError, log, reader_has_gone, start_logging, stop_logging
 from enas_core.fields import Seed
+from enas_core.files.inputs import Inputs
 from enas_core.settings.workflow import Workflow
 
-MOST_GPUS = 64  # of one machine
+if TYPE_CHECKING:
+    import torch
+
+    from enas_core.training.processes import Processes
+    from enas_core.training.run import Run
+
+# --- what an option may be ----------------------------------------------------------------------------------------
 
 
-def checked(kind: Any) -> Callable[[str], Any]:
-    """Type of an option with the bounds of a settings' annotation."""
+def bounded(kind: Any, **more: Any) -> Parameter:
+    """An option whose text must be of `kind`, an annotation with the bounds of a setting. `more`: as for Parameter."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
-    def parse(text: str) -> Any:
+    def convert(_: Any, tokens: Sequence[Token]) -> Any:
+        text = tokens[0].value
         try:
             return adapter.validate_strings(text)
-        except ValidationError as error:
-            message = error.errors()[0]["msg"].replace("Input should be", "allowed is")
-            raise argparse.ArgumentTypeError(f"{text[:80]!r}: {message}") from None
+        except pydantic.ValidationError as error:
+            raise ValueError(f"{text[:80]!r}: {in_our_words(error)}") from None
 
-    return parse
+    return Parameter(converter=convert, **more)
 
 
-class Parser(argparse.ArgumentParser):
-    """A stage's options; `--log-file` is in all of them. `module` is the stage's module."""
+def mirrored(model: type[BaseModel], name: str, **more: Any) -> Parameter:
+    """An option that mirrors the setting `name` of `model`. `more`: as for Parameter."""
+    field = model.model_fields[name]
+    facts: dict[str, Any] = {"help": " ".join((field.description or "").split())}
+    if get_origin(field.annotation) is Literal:
+        facts["choices"] = field.annotation
+    return bounded(Annotated[field.annotation, field], **facts | more)
 
-    def __init__(self, module: str, description: str) -> None:
-        super().__init__(prog=f"python -m enas_core.{module}", description=description)
-        self.add_argument("--log-file", type=Path, help="append plain progress lines to this file")
 
-    def error(self, message: str) -> NoReturn:
-        """One line, exit code 2."""
-        self.exit(2, f"error: {' '.join(message.split())} (--help explains the options)\n")
+def default(model: type[BaseModel], name: str) -> Any:
+    """The default of an option that mirrors a setting."""
+    return model.model_fields[name].default
 
-    def add_settings(self, stage: str) -> None:
-        """`--config`."""
-        self.add_argument(
-            "--config", type=Path, required=True, help=f"resolved settings (config/{stage}.json of the experiment)"
+
+def several(least: int, **more: Any) -> Parameter:
+    """An option followed by any number of words, but at least so many: `--networks A B C`. `more`: as for Parameter."""
+    return Parameter(consume_multiple=least, negative="", show_default=False, **more)
+
+
+def in_our_words(error: pydantic.ValidationError) -> str:
+    """What is wrong with the first of the values."""
+    return error.errors()[0]["msg"].replace("Input should be", "allowed is")
+
+
+# --- options that commands share ----------------------------------------------------------------------------------
+
+TogetherInOneClass = Parameter(name="*")
+"""For a parameter whose class groups several options: they keep their own names."""
+
+CommandLine = Annotated[Sequence[str], Parameter(parse=False)]
+"""Not an option: `arguments` are the words that make `python -m enas_core.NAME` do the same again."""
+
+AfterDashes = Annotated[Sequence[str], Parameter(parse=False)]
+"""Not an option: `after_dashes` are the words that follow `--`, for another program."""
+
+LogFile = Annotated[Path | None, Parameter(help="append plain progress lines to this file")]
+
+ConfigFile = Annotated[Path, Parameter(help="resolved settings of this stage (config/STAGE.json of the experiment)")]
+
+DataFolder = Annotated[Path, Parameter(help="folder that prepare_data has written")]
+
+SeedOption = Annotated[int, bounded(Seed, help="seed of everything random in this run")]
+
+Device = Annotated[str, mirrored(Workflow, "device")]
+DEFAULT_DEVICE: str = default(Workflow, "device")
+
+ON_GPUS = (
+    "so many of this machine's GPUs are taken, each for this stage alone: those of CUDA_VISIBLE_DEVICES, or free ones"
+    " among them if it lists more; 0 is the CPU"
+)
+OneGpu = Annotated[int, bounded(Annotated[int, Field(ge=0, le=1)], help=ON_GPUS)]
+Gpus = Annotated[
+    int,
+    bounded(
+        Annotated[int, Field(ge=0, le=64)],
+        help=f"{ON_GPUS}; several: one process on each (without GPUs: so many processes)",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """What a training is of, and where it keeps its state and writes its results."""
+
+    config: ConfigFile
+    data: DataFolder
+    seed: SeedOption
+    out_dir: Annotated[Path, Parameter(help="folder for the table of epochs and the trained weights")]
+    state_dir: Annotated[Path, Parameter(help="where the state to resume from is kept")]
+    save_every: Annotated[float, mirrored(Workflow, "save_every", metavar="MINUTES")] = default(Workflow, "save_every")
+    tensorboard: Annotated[
+        bool, Parameter(negative="", help="also write TensorBoard event files into the output folder")
+    ] = False
+
+    def run(self, inputs: Inputs, device: torch.device, processes: Processes) -> Run:
+        """These options for the room that trains."""
+        from enas_core.training.run import Run
+
+        return Run(
+            data=self.data,
+            out_dir=self.out_dir,
+            state_dir=self.state_dir,
+            save_every=self.save_every,
+            tensorboard=self.tensorboard,
+            inputs=inputs,
+            device=device,
+            processes=processes,
         )
 
-    def add_data(self) -> None:
-        """`--data`."""
-        self.add_argument("--data", type=Path, required=True, help="folder that prepare_data has written")
 
-    def add_seed(self, meaning: str) -> None:
-        """`--seed`."""
-        self.add_argument("--seed", type=checked(Seed), required=True, help=meaning)
-
-    def add_state(self) -> None:
-        """`--state-dir`, `--save-every`."""
-        save_every = Workflow.model_fields["save_every"]
-        self.add_argument("--state-dir", type=Path, required=True, help="where the state to resume from is kept")
-        self.add_argument(
-            "--save-every",
-            type=checked(Annotated[float, save_every]),
-            metavar="MINUTES",
-            default=save_every.default,
-            help="time between two saves of the state, besides the one after each epoch (default: %(default)s)",
-        )
-
-    def add_tensorboard(self) -> None:
-        """`--tensorboard`."""
-        self.add_argument(
-            "--tensorboard", action="store_true", help="also write TensorBoard event files into the output folder"
-        )
-
-    def add_device(self) -> None:
-        """`--device`."""
-        device = Workflow.model_fields["device"]
-        self.add_argument(
-            "--device",
-            choices=get_args(device.annotation),
-            default=device.default,
-            help="where to compute (default: %(default)s)",
-        )
-
-    def add_gpus(self, most: int = 1) -> None:
-        """`--gpus`, up to `most`."""
-        self.add_argument(
-            "--gpus",
-            type=checked(Annotated[int, Field(ge=0, le=most)]),
-            default=1,
-            help="so many of this machine's GPUs are taken, each for this stage alone: those of CUDA_VISIBLE_DEVICES,"
-            " or free ones among them if it lists more; 0 is the CPU"
-            + ("; several: one process on each (without GPUs: so many processes)" if most > 1 else "")
-            + " (default: %(default)s)",
-        )
+# --- how a command runs -------------------------------------------------------------------------------------------
 
 
-def run_stage(parser: Parser, stage: Callable[[argparse.Namespace], None], arguments: list[str] | None) -> int:
-    """Parse, run, and turn the user's mistakes (UserError) and the machine's (OSError) into one line.
+def run_command(command: Callable[..., None], arguments: Sequence[str] | None = None) -> int:
+    """Run `command`, the function that a module of the same name defines, as `python -m enas_core.NAME`."""
+    app = command_line_of(f"python -m enas_core.{command.__name__}")
+    app.default(command)
+    return run_app(app, arguments)
 
-    Returns the exit code: 0; 2 after a mistake; 1 after a run that failed by itself (RunError, or memory that did
-    not suffice), or, with the traceback in the log, after an error of our own; 130 after SIGINT."""
-    options = parser.parse_args(arguments)
-    options.arguments = sys.argv[1:] if arguments is None else arguments
+
+def command_line_of(name: str) -> App:
+    """A command line without commands."""
+    return App(name=name, version=version)
+
+
+def version() -> str:
+    """The version of the installed package."""
+    return importlib.metadata.version("enas-workflow")
+
+
+def run_app(app: App, arguments: Sequence[str] | None = None) -> int:
+    """Run what a command line asks for and return its exit code, which `exit_code` explains.
+
+    Help ends with SystemExit 0, an option that does not exist or does not fit with one line and SystemExit 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+
+    # The library's way to an option that all commands have: this function gets what is left without it.
+    @app.meta.default
+    def start(
+        *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)], log_file: LogFile = None
+    ) -> int:
+        return exit_code(parsed(app, words, log_file), log_file)
+
     try:
-        _start_logging(options.log_file)
-        stage(options)
+        code = app.meta(arguments, print_error=False, exit_on_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return refuse(error)
+    if code is None:  # help or the version has been printed
+        sys.exit(0)
+    return code
+
+
+def parsed(app: App, words: tuple[str, ...], log_file: Path | None) -> Callable[[], None]:
+    """The command that the words of a command line call, with their values. Raises CycloptsError."""
+    _, apps, own = app.parse_commands(words)
+    called = apps[-1].default_command
+    after_dashes: Sequence[str] = ()
+    if called is not None and "after_dashes" in inspect.signature(called).parameters and "--" in words:
+        position = words.index("--")
+        words, after_dashes = words[:position], words[position + 1 :]
+    command, bound, unused, not_parsed = app.parse_known_args(words)
+    if unused:
+        raise CycloptsError(msg=f"unrecognized arguments: {' '.join(unused)}")
+    again = [*([] if log_file is None else [f"--log-file={log_file}"]), *own]
+    given = {"arguments": again, "after_dashes": after_dashes}
+    bound.arguments.update({name: given[name] for name in not_parsed})
+    return functools.partial(command, *bound.args, **bound.kwargs)
+
+
+def refuse(error: CycloptsError) -> int:
+    """Say in one line what is wrong with a command line."""
+    cause = error.__cause__
+    if isinstance(cause, pydantic.ValidationError):  # of options that are together a model, which are named as there
+        first = cause.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        print(f"error: --{name}: {first['input']}: {in_our_words(cause)}", file=sys.stderr)
+        return 2
+    line = " ".join(what_is_wrong(error).split())
+    print(f"error: {line} (--help explains the options)", file=sys.stderr)
+    sys.exit(2)
+
+
+def what_is_wrong(error: CycloptsError) -> str:
+    """The library's errors in the words that command lines commonly use."""
+    error.verbose = False  # the library's own text would name the function and its file
+    name = error.argument.name if error.argument is not None else ""
+    if isinstance(error, MissingOptionError):
+        return f"argument {name}: expected one argument" if error.keyword else f"{name} is required"
+    if isinstance(error, UnknownOptionError):
+        return f"unrecognized arguments: {error.token.value}"
+    if isinstance(error, UnknownCommandError):
+        return f"unknown command {error.unused_tokens[0]!r}" if error.unused_tokens else "unknown command"
+    if isinstance(error.__cause__, ValueError):
+        return f"argument {name}: {error.__cause__}"
+    return str(error)
+
+
+def exit_code(work: Callable[[], None], log_file: Path | None) -> int:
+    """Do the work of a command. The only place where errors become exit codes.
+
+    0: done. 2, with one line: a mistake of the user's (UserError) or a file that cannot be read or written (OSError).
+    1, with one line: a run that failed by itself (RunError, or memory that did not suffice). 1, with the traceback:
+    anything else, ValueError included, is an error of this project. 130: interrupted. 141: nobody reads the output."""
+    try:
+        start_logging(log_file)
+        work()
         sys.stdout.flush()
     except UserError as error:
-        return _fail(" ".join(str(error).split()))
+        return say(error, 2)
     except RunError as error:
-        return _fail(str(error), code=1)
+        return say(error, 1)
     except KeyboardInterrupt:
-        return _fail("interrupted", code=130)
+        return say("interrupted", 130)
     except OSError as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+        if isinstance(error, BrokenPipeError) and reader_has_gone():
             return 128 + signal.SIGPIPE
-        return _fail(f"{error.filename2 or error.filename or 'input/output'}: {error.strerror or error}")
+        return say(f"{error.filename2 or error.filename or 'input/output'}: {error.strerror or error}", 2)
     except Exception as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
-            return _fail(f"the memory does not suffice: {' '.join(str(error).split())[:200]}", code=1)
+        if memory_did_not_suffice(error):
+            return say(f"the memory does not suffice: {' '.join(str(error).split())[:200]}", 1)
         log.critical("unexpected error", exc_info=True)
         return 1
     finally:
-        for handler in list(log.handlers):
-            log.removeHandler(handler)
-            handler.close()
+        stop_logging()
     return 0
+
+
+def say(problem: object, code: int) -> int:
+    """Write one line to the log and return the exit code.
+
+    Of the processes of one training each says what went wrong with itself; a mistake of the user's, which all of them
+    see, is of a lower level, so that only the first process says it."""
+    log.log(logging.ERROR if code == 2 else logging.CRITICAL, "error: %s", " ".join(str(problem).split()))
+    return code
+
+
+def memory_did_not_suffice(error: Exception) -> bool:
+    """Whether this is what Python raises, or torch on one of its devices."""
+    if isinstance(error, RuntimeError):
+        return "out of memory" in str(error) or "allocate memory" in str(error)
+    return isinstance(error, MemoryError)

@@ -1,51 +1,56 @@
-"""Classes and probabilities of image files, by a trained network."""
+"""Command `predict`: classes and probabilities of image files.
+
+Reads a trained network, such as `final.pt`, and images in any common format; prints a line for each.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from enas_core.console import UserError
 from enas_core.data.pictures import FORMATS, read_image
-from enas_core.options import Parser, run_stage
-from enas_core.training.prediction import probabilities
-
-if TYPE_CHECKING:
-    pass
+from enas_core.options import DEFAULT_DEVICE, Device, run_command
 
 
-def _run(options: argparse.Namespace) -> None:
+def predict(
+    network: Annotated[Path, Parameter(help="a trained network, e.g. results/cifar10/final.pt")],
+    images: Annotated[
+        Sequence[Path],
+        Parameter(
+            help=f"image files ({', '.join(FORMATS)}); converted and resized as the network needs, which is said"
+        ),
+    ],
+    /,
+    *,
+    top: Annotated[int, Parameter(help="classes to print, most likely first")] = 1,
+    device: Device = DEFAULT_DEVICE,
+) -> None:
+    """Print class and probability (0..1) of image files, one line each."""
     import torch
 
     from enas_core.spaces.saved import load_network
     from enas_core.training.device import pick_device
+    from enas_core.training.prediction import likeliest
 
-    device = pick_device(options.device, torch.get_num_threads())
-    network = load_network(options.network)
-    if not 1 <= options.top <= len(network.classes):
-        raise UserError(f"--top: {options.top} is out of range 1..{len(network.classes)}")
-    size, channels = network.settings["image_size"], network.settings["in_channels"]
-    pictures = [read_image(path, size, channels) for path in options.images]
-    top = probabilities(network, pictures, device).topk(options.top)
-    for path, picture, values, indices in zip(options.images, pictures, top.values, top.indices, strict=True):
-        found = ", ".join(f"{network.classes[i]} {p:.4f}" for i, p in zip(indices, values, strict=True))
+    own_device = pick_device(device, torch.get_num_threads())
+    trained = load_network(network)
+    if not 1 <= top <= len(trained.classes):
+        raise UserError(f"--top: {top} is out of range 1..{len(trained.classes)}")
+    size, channels = trained.settings["image_size"], trained.settings["in_channels"]
+    pictures = [read_image(path, size, channels) for path in images]
+    for path, picture, classes in zip(images, pictures, likeliest(trained, pictures, top, own_device), strict=True):
+        found = ", ".join(f"{name} {probability:.4f}" for name, probability in classes)
         print(f"{path}: {found}" + (f" ({', '.join(picture.changes)})" if picture.changes else ""))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser("predict", "Print class and probability (0..1) of image files, one line each.")
-    parser.add_argument("network", type=Path, help="a trained network, e.g. results/cifar10/final.pt")
-    parser.add_argument(
-        "images",
-        type=Path,
-        nargs="+",
-        help=f"image files ({', '.join(FORMATS)}); converted and resized as the network needs, which is said",
-    )
-    parser.add_argument("--top", type=int, default=1, help="classes to print, most likely first (default: %(default)s)")
-    parser.add_device()
-    return run_stage(parser, _run, arguments)
+    """Command line; returns the exit code."""
+    return run_command(predict, arguments)
 
 
 if __name__ == "__main__":

@@ -1,51 +1,59 @@
-"""Stage 1: images from any source as plain arrays, with a manifest that says what they are.
+"""Command `prepare_data`: images from any source as plain arrays, with a manifest that says what they are.
 
-Writes into the output folder, for `train` and `test`, `{part}_images.npy` (uint8, [N, H, W, C]) and
-`{part}_labels.npy` (int64, [N]), and `manifest.json` (see `prepare`). Equal input gives equal bytes.
+Reads the settings of the stage and the files of the source; writes into the output folder, for `train` and `test`,
+`{part}_images.npy` (uint8, [N, H, W, C]) and `{part}_labels.npy` (int64, [N]), and `manifest.json` (see
+`data.prepare`). Equal input gives equal bytes.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from enas_core.data.prepare import prepare
+from cyclopts import Parameter
+
 from enas_core.files.inputs import Inputs
-from enas_core.options import Parser, run_stage
+from enas_core.options import ConfigFile, run_command
 from enas_core.settings.stages import PrepareDataSettings, load_stage_settings
 
 
-def _stage(options: argparse.Namespace) -> None:
-    inputs = Inputs(options.config)
-    settings = load_stage_settings(options.config, PrepareDataSettings)
-    prepare(settings, options.data_path, options.out_dir, options.download_dir, inputs=inputs)
+def prepare_data(
+    *,
+    config: ConfigFile,
+    data_path: Annotated[
+        Path | None,
+        Parameter(
+            help="folder of existing files. torchvision: cifar-10-batches-py or cifar-100-python, extracted, or its"
+            " parent. parquet: train.parquet and test.parquet, or train-*.parquet and test-*.parquet, in this folder or"
+            " in its folder data, plain_text or one named as the dataset. digits: not used"
+        ),
+    ] = None,
+    download_dir: Annotated[
+        Path | None,
+        Parameter(
+            help="without --data-path, torchvision's files are downloaded to this folder (about 170 MB), and reused"
+            " there"
+        ),
+    ] = None,
+    out_dir: Annotated[Path, Parameter(help="folder to write to")],
+) -> None:
+    """Read the images of an experiment, check them, and write them as arrays with a manifest.
+
+    The arrays are train_images.npy, train_labels.npy, test_images.npy and test_labels.npy; manifest.json holds counts,
+    classes, mean and standard deviation, and checksums.
+    """
+    inputs = Inputs(config)
+    settings = load_stage_settings(config, PrepareDataSettings)
+
+    from enas_core.data.prepare import prepare
+
+    prepare(settings, data_path, out_dir, download_dir, inputs=inputs)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser(
-        "prepare_data",
-        "Read the images of an experiment, check them, and write them as arrays (train_images.npy, train_labels.npy,"
-        " test_images.npy, test_labels.npy) with a manifest.json of counts, classes, mean and standard deviation, and"
-        " checksums.",
-    )
-    parser.add_settings("prepare_data")
-    parser.add_argument(
-        "--data-path",
-        type=Path,
-        metavar="DIR",
-        help="folder of existing files. torchvision: cifar-10-batches-py or cifar-100-python, extracted, or its parent."
-        " parquet: train.parquet and test.parquet, or train-*.parquet and test-*.parquet, in DIR or in its folder data,"
-        " plain_text or one named as the dataset. digits: not used",
-    )
-    parser.add_argument(
-        "--download-dir",
-        type=Path,
-        metavar="DIR",
-        help="without --data-path, torchvision's files are downloaded to this folder (about 170 MB), and reused there",
-    )
-    parser.add_argument("--out-dir", type=Path, required=True, metavar="DIR", help="folder to write to")
-    return run_stage(parser, _stage, arguments)
+    """Command line; returns the exit code."""
+    return run_command(prepare_data, arguments)
 
 
 if __name__ == "__main__":

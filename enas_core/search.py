@@ -1,39 +1,49 @@
-"""Search: train the supernet's shared weights and the controller in turn (Pham et al. 2018, section 2.2)."""
+"""Command `search`: train the supernet's shared weights and the policy in turn (Pham et al. 2018, section 2.2).
+
+Reads the settings of the stage and the prepared images; writes `epochs.parquet`, a row an epoch, and `supernet.pt`, the
+shared weights with the policy's state. What is interrupted goes on from the state that it has saved.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+from typing import Annotated
 
 from enas_core.files.inputs import Inputs
-from enas_core.options import MOST_GPUS, Parser, run_stage
-from enas_core.settings.stages import SearchSettings, load_stage_settings
-from enas_core.training.launch import on_devices
-from enas_core.training.supernet import run_search
+from enas_core.options import (
+    DEFAULT_DEVICE,
+    CommandLine,
+    Device,
+    Gpus,
+    TogetherInOneClass,
+    TrainingOptions,
+    run_command,
+)
+from enas_core.settings.stages import SearchStage, read_stage
 
 
-def stage(options: argparse.Namespace) -> None:
-    """The stage, from its options."""
-    inputs = Inputs(options.config, options.data / "manifest.json")
-    settings = load_stage_settings(options.config, SearchSettings)
-    where = (options.arguments, options.device, options.gpus, settings.cpu_threads)
-    with on_devices("search", *where) as (device, processes):
-        run_search(options, settings, inputs, device, processes)
+def search(
+    *,
+    training: Annotated[TrainingOptions, TogetherInOneClass],
+    device: Device = DEFAULT_DEVICE,
+    gpus: Gpus = 1,
+    arguments: CommandLine,
+) -> None:
+    """Train the supernet and what proposes its arcs in turn; resumes what was interrupted."""
+    inputs = Inputs(training.config, training.data / "manifest.json")
+    settings = read_stage(training.config, SearchStage)
+
+    from enas_core.training.launch import on_devices
+
+    with on_devices("search", arguments, device, gpus, settings.cpu_threads) as (own_device, processes):
+        from enas_core.training.run import run_search
+
+        run_search(settings, training.seed, training.run(inputs, own_device, processes))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser("search", "Train the supernet and the controller in turn; resumes what was interrupted.")
-    parser.add_settings("search")
-    parser.add_data()
-    parser.add_seed("seed of everything random in the search")
-    parser.add_argument("--out-dir", type=Path, required=True, help="where to write epochs.parquet and supernet.pt")
-    parser.add_state()
-    parser.add_tensorboard()
-    parser.add_device()
-    parser.add_gpus(most=MOST_GPUS)
-    return run_stage(parser, stage, arguments)
+    return run_command(search, arguments)
 
 
 if __name__ == "__main__":

@@ -1,107 +1,94 @@
-"""Selection: score arcs with the shared weights on the validation images, and pick the controller's best."""
+"""Command `select_arc`: score arcs with the shared weights on the validation images, pick the best of the policy's own.
+
+Reads the settings of the stage, the prepared images and `supernet.pt` of the search; writes `candidates.parquet`, an
+arc a row, and a text file with the selected arc. The rule `score_arcs` calls it once more, with the policy's own arcs
+already scored, to add random and named ones: those are scored for the record and cannot be selected.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-import torch
+from cyclopts import Parameter
 
-from enas_core.console import UserError, log, progress
+from enas_core.console import UserError, log
+from enas_core.fields import Seed
 from enas_core.files.atomic import write_text
 from enas_core.files.inputs import Inputs
 from enas_core.files.tables import provenance, read_table, write_table
-from enas_core.options import Parser, run_stage
-from enas_core.policies.controller import Controller
-from enas_core.settings.stages import SelectArcSettings, fingerprint, load_stage_settings
-from enas_core.spaces.measure import count_macs
-from enas_core.spaces.micro.arc import Arc, read_arc
-from enas_core.training.compilation import accelerate
-from enas_core.training.device import describe_device
-from enas_core.training.launch import on_devices
-from enas_core.training.run import build_supernet, load_for
-from enas_core.training.saved_supernet import load_supernet
-from enas_core.training.scoring import distinct, policy_samples, select, valid_accuracy
+from enas_core.options import (
+    DEFAULT_DEVICE,
+    CommandLine,
+    ConfigFile,
+    DataFolder,
+    Device,
+    OneGpu,
+    bounded,
+    run_command,
+    several,
+)
+from enas_core.settings.stages import SelectArcStage, fingerprint, read_stage
+from enas_core.spaces.space import Arc, SearchSpace
 
 
-def stage(options: argparse.Namespace) -> None:
-    """The stage, from its options."""
-    read = [options.config, options.data / "manifest.json", options.supernet, options.own, options.random_arcs]
-    inputs = Inputs(*filter(None, read), *options.named_arc)
-    settings = load_stage_settings(options.config, SelectArcSettings)
-    given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
-    given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
-    where = (options.arguments, options.device, options.gpus, settings.cpu_threads)
-    with on_devices("select_arc", *where) as (device, _):
-        score(options, settings, given, inputs, device)
-
-
-def score(
-    options: argparse.Namespace,
-    settings: SelectArcSettings,
-    given: list[tuple[str, Arc]],
-    inputs: Inputs,
-    device: torch.device,
+def select_arc(
+    *,
+    config: ConfigFile,
+    data: DataFolder,
+    supernet: Annotated[Path, Parameter(help="supernet.pt of the search")],
+    seed: Annotated[int, bounded(Seed, help="seed of the search, also of the sampled candidates")],
+    own: Annotated[Path | None, Parameter(help="candidates.parquet with the policy's own, already scored")] = None,
+    random_arcs: Annotated[Path | None, Parameter(help="random_arcs.parquet, to be scored for the record")] = None,
+    named_arc: Annotated[Sequence[Path], several(0, help="arc files to be scored for the record")] = (),
+    out_dir: Annotated[Path, Parameter(help="where to write candidates.parquet")],
+    arc_out: Annotated[Path | None, Parameter(help="file for the selected arc")] = None,
+    device: Device = DEFAULT_DEVICE,
+    gpus: OneGpu = 1,
+    arguments: CommandLine,
 ) -> None:
-    """Score `given` arcs (source and arc), and the policy's own unless they are scored already; write the table."""
-    data = load_for(settings, settings.search, options.data, device)
-    valid = data.train.part(len(data.train) - settings.search.valid_images, len(data.train))
+    """Score arcs with the shared weights and select the best of the policy's own."""
+    read = [config, data / "manifest.json", supernet, own, random_arcs, *named_arc]
+    inputs = Inputs(*[path for path in read if path is not None])
+    settings = read_stage(config, SelectArcStage)
+    space = settings.search_space
+    given = {
+        "random": arcs_of_table(random_arcs, space),
+        "named": [space.read(path) for path in named_arc],
+    }
+    own_rows = [] if own is None else read_table(own, "candidates")
 
-    supernet = build_supernet(settings, data)
-    controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
-    load_supernet(options.supernet, supernet, controller)
-    accelerate(supernet.to(device), settings, device)
-    with torch.device("meta"):
-        shape_only = build_supernet(settings, data)
+    from enas_core.training.launch import on_devices
 
-    own = [] if options.own is None else read_table(options.own, "candidates")
-    if options.own is None:
-        sampled = distinct(policy_samples(settings, controller, options.seed), settings.select.num_candidates)
-        given = [("controller", arc) for arc in sampled] + given
-    candidates = own + [
-        {
-            "source": source,
-            "arc": str(arc),
-            "valid_accuracy": valid_accuracy(supernet, arc, valid, settings.search.batch_size),
-            "params": shape_only.path_parameters(arc),
-            "macs": count_macs(shape_only, data.in_channels, data.image_size, arc),
-        }
-        for source, arc in progress(given, "candidates", len(given))
-    ]
-    select(candidates)
-    best = next(row for row in candidates if row["selected"])
-    made_by = provenance(describe_device(device), fingerprint(settings))
+    with on_devices("select_arc", arguments, device, gpus, settings.cpu_threads) as (own_device, _):
+        from enas_core.training.device import describe_device
+        from enas_core.training.scoring import mark_selected, score
+
+        candidates = score(settings, data, supernet, seed, own_rows, given, own_device)
+        made_by = provenance(describe_device(own_device), fingerprint(settings))
+    best = mark_selected(candidates, space)
     inputs.require_unchanged()
-    write_table(options.out_dir / "candidates.parquet", "candidates", candidates, made_by)
-    if options.arc_out is not None:
-        write_text(options.arc_out, best["arc"] + "\n")
+    write_table(out_dir / "candidates.parquet", "candidates", candidates, made_by)
+    if arc_out is not None:
+        write_text(arc_out, best["arc"] + "\n")
     log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
 
 
-def _random_arcs(path: Path | None, num_nodes: int) -> list[Arc]:
+def arcs_of_table(path: Path | None, space: SearchSpace) -> list[Arc]:
+    """The arcs of random_arcs.parquet; none without a path. Raises UserError, naming the file, where one is not of
+    `space`."""
     rows = [] if path is None else read_table(path, "random_arcs")
     try:
-        return [Arc.parse(row["arc"] or "", num_nodes) for row in rows]
-    except ValueError as error:
+        return [space.parse(row["arc"] or "") for row in rows]
+    except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser("select_arc", "Score arcs with the shared weights and select the controller's best.")
-    parser.add_settings("select_arc")
-    parser.add_data()
-    parser.add_argument("--supernet", type=Path, required=True, help="supernet.pt of the search")
-    parser.add_seed("seed of the search, also of the sampled candidates")
-    parser.add_argument("--own", type=Path, help="candidates.parquet with the policy's own, already scored")
-    parser.add_argument("--random-arcs", type=Path, help="random_arcs.parquet, to be scored for the record")
-    parser.add_argument("--named-arc", type=Path, nargs="*", default=[], help="arc files to be scored for the record")
-    parser.add_argument("--out-dir", type=Path, required=True, help="where to write candidates.parquet")
-    parser.add_argument("--arc-out", type=Path, help="file for the selected arc")
-    parser.add_device()
-    parser.add_gpus()
-    return run_stage(parser, stage, arguments)
+    return run_command(select_arc, arguments)
 
 
 if __name__ == "__main__":

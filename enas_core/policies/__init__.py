@@ -1,8 +1,8 @@
 """Policies: what proposes the arcs of a search, and learns from how well they do.
 
 Start reading in `policy.py`, the interface; `uniform.py` is the simplest one, `reinforce.py` with the LSTM of
-`controller.py` is the paper's. May import `settings`, `spaces`, `files` and `console`. A policy is a class and a line in
-`POLICIES`; no other room compares a policy's name with anything.
+`controller.py` is the paper's. May import `settings`, `spaces`, `files` and `console`. A policy is a class and a line
+in `POLICIES`; no other room compares a policy's name with anything.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Pham et al. 2018, section 2.2 and 2.4, as in `micro_controller.py` of the original. The controller is small and
 sequential, so it stays on the CPU whatever device the supernet is on. `reinforce.py` trains it.
 
-Shapes: A arcs side by side, H hidden units, C choices of a decision, D decisions of an arc, K states that a node may read.
+Shapes: A arcs side by side, H hidden units, C choices of a decision, D decisions of an arc, K states that a node may
+read.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Generator
 
 Draw = Callable[..., int]
-"""Gives the seed of a random draw. Counters tell draws apart, as in `draw(3)`; the same call gives the same seed whenever
-it is made, so that interruptions change nothing."""
+"""Gives the seed of a random draw. Counters tell draws apart, as in `draw(3)`; the same call gives the same seed
+whenever it is made, so that interruptions change nothing."""
 
 
 class Policy(ABC):

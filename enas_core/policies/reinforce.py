@@ -1,4 +1,5 @@
-"""The paper's policy: the controller, trained by REINFORCE with a moving baseline and Adam (Pham et al. 2018, section 2.2)."""
+"""The paper's policy: the controller, trained by REINFORCE with a moving baseline and Adam (Pham et al. 2018, section
+2.2)."""
 
 from __future__ import annotations
 

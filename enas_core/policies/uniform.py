@@ -1,4 +1,5 @@
-"""The policy that learns nothing: every choice equally likely (random search with weight sharing, Li & Talwalkar 2019)."""
+"""The policy that learns nothing: every choice equally likely (random search with weight sharing, Li & Talwalkar
+2019)."""
 
 from __future__ import annotations
 

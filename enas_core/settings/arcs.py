@@ -1,4 +1,5 @@
-"""`arcs` in config.yaml: further networks to train, each an arc as text or the one that another experiment has found."""
+"""`arcs` in config.yaml: further networks to train, each an arc as text or the one that another experiment has
+found."""
 
 from __future__ import annotations
 

@@ -122,9 +122,9 @@ class Experiment(PresetChoice):
 def experiment_model(space: str) -> type[Experiment]:
     """`Experiment` with the settings of a space, each in its section. Raises UserError for an unknown space."""
     own = space_class(space).Settings
-    controller = _extended(Controller, own, "search.controller")
-    search = _extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
-    first = _extended(PresetChoice, own, "")
+    controller = extended(Controller, own, "search.controller")
+    search = extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
+    first = extended(PresetChoice, own, "")
     return create_model(
         "Experiment",
         __base__=(Experiment, first),
@@ -136,7 +136,7 @@ def experiment_model(space: str) -> type[Experiment]:
 S = TypeVar("S", bound=Settings)
 
 
-def _extended(base: type[S], own: type[Settings], section: str, **others: Any) -> type[S]:
+def extended(base: type[S], own: type[Settings], section: str, **others: Any) -> type[S]:
     """`base` with those fields of a space's own settings that stand in `section`, and with `others`."""
     added: dict[str, Any] = {}
     for name, field in own.model_fields.items():

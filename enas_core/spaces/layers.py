@@ -144,9 +144,7 @@ class SyncedBatchNorm(torch.autograd.Function):
     and offset are those of this process's part."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, reducer: Reducer
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, reducer: Reducer) -> tuple[Tensor, Tensor, Tensor]:
         channels = len(weight)
         parts = weight.new_zeros(reducer.count, 2 * channels + 1)
         if len(x):

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from enas_core import fields
 from enas_core.console import UserError
@@ -116,15 +116,13 @@ class SearchSpace(ABC):
         """An arc and its space, whose other settings are at their defaults. Raises UserError as `parse` does."""
 
     def read(self, path: Path) -> Arc:
-        """The arc in a text file. Raises UserError, naming the file, when it holds none."""
-        try:
-            return self.parse(path.read_text())
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{path}: not a text file") from None
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
+        """The arc in a text file. Raises UserError, naming the file, when it holds none of this space."""
+        return _read(path, self.parse)
+
+    @classmethod
+    def read_any(cls, path: Path) -> tuple[SearchSpace, Arc]:
+        """The arc in a text file, and its space as `of_text` gives it. Raises UserError as `read` does."""
+        return _read(path, cls.of_text)
 
     def uniform(self, seed: int) -> Arc:
         """A random arc, every choice equally likely. The same seed gives the same arc."""
@@ -193,3 +191,18 @@ class SearchSpace(ABC):
                 f" with images of {shape.image_size}x{shape.image_size}"
                 f"; allowed: another batch_size{' or aux_head: false' if of_head else ''}"
             )
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, parse: Callable[[str], T]) -> T:
+    """What `parse` makes of a text file, with the file's name in whatever is wrong with it."""
+    try:
+        return parse(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

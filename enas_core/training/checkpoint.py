@@ -3,8 +3,9 @@
 A state directory holds `current.state`, `previous.state` and `lock`. A state file is one line of JSON
 (format, fingerprint, sha256 of the rest) followed by `torch.save` data.
 
-What a state needs to be complete: weights, optimiser, policy, position, rows and the epoch's log. There is no random generator in it because none outlives a step: every draw is keyed
-by seed, purpose, epoch and step (`randomness.stream_seed`), the epoch's permutation included.
+What a state needs to be complete: weights, optimiser, policy, position, rows and the epoch's log. There is no random
+generator in it because none outlives a step: every draw is keyed by seed, purpose, epoch and step
+(`randomness.stream_seed`), the epoch's permutation included.
 """
 
 from __future__ import annotations

@@ -30,3 +30,14 @@ def probabilities(network: Network, pictures: list[Picture], device: torch.devic
             images = (torch.from_numpy(pixels).to(device) / 255 - mean) / std.clamp_min(1e-8)
             results.append(network(images.permute(0, 3, 1, 2)).softmax(1).cpu())
     return torch.cat(results)
+
+
+def likeliest(
+    network: Network, pictures: list[Picture], count: int, device: torch.device
+) -> list[list[tuple[str, float]]]:
+    """For each picture, the `count` likeliest classes with their probabilities, the likeliest first."""
+    top = probabilities(network, pictures, device).topk(count)
+    return [
+        [(network.classes[k], value) for k, value in zip(indices, values, strict=True)]
+        for indices, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    ]

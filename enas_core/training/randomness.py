@@ -41,8 +41,8 @@ def noise_factors(
     part: slice = slice(None),
 ) -> tuple[Tensor | None, Tensor | None]:
     """Factors for drop path [B, L, P] and dropout [B, F] of `count` images, drawn from `seed`: 0, or 1 / keep
-    probability. `drop_path_keep_probs`: one a layer. Of all images only those of `part` are returned. None where nothing
-    is dropped."""
+    probability. `drop_path_keep_probs`: one a layer. Of all images only those of `part` are returned. None where
+    nothing is dropped."""
     if keep_prob == 1 and drop_path_keep_probs is None:
         return None, None
     generator = torch.Generator(device).manual_seed(seed)

@@ -5,7 +5,7 @@ Reads the stage's settings, the prepared images and a trained supernet; makes th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
 from enas_core.training.compilation import accelerate
 from enas_core.training.evaluation import child_accuracy
-from enas_core.training.images import shape_for
+from enas_core.training.images import load_images, shape_for
 from enas_core.training.randomness import draw_for
 
 MAX_IDLE = 100
@@ -31,6 +31,29 @@ MAX_IDLE = 100
 
 Row = dict[str, Any]
 """A row of candidates.parquet, without `selected`."""
+
+
+def score(
+    settings: SelectArcStage,
+    data_folder: Path,
+    supernet_file: Path,
+    seed: int,
+    own: Sequence[Row],
+    given: Mapping[str, Sequence[Arc]],
+    device: torch.device,
+) -> list[Row]:
+    """Rows of the policy's own candidates (`own`, if they have been scored before) and of the `given` arcs by
+    source."""
+    data = load_images(settings, data_folder, device)
+    supernet, policy = load_searched(settings, data, supernet_file)
+    scorer = Scorer(settings, data, supernet, device)
+    rows = list(own)
+    if not own:
+        proposed = distinct_proposals(policy, settings.select.num_candidates, seed)
+        rows = scorer.rows("policy", proposed, settings.search.policy)
+    for source, arcs in given.items():
+        rows += scorer.rows(source, arcs)
+    return rows
 
 
 class Scorer:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+
 class StepLog:
     """Cross-entropy, gradient norm and hits of each step. Nothing waits for the device until `first_divergence` or
     `totals`."""

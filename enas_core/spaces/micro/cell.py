@@ -79,9 +79,7 @@ def run_nodes(
 class Cell(nn.Module):
     """One layer: the nodes of a cell and the concatenation of the states that no node reads."""
 
-    def __init__(
-        self, nodes: CellNodes, older: FeatureMap, newer: FeatureMap, channels: int, reduction: bool
-    ) -> None:
+    def __init__(self, nodes: CellNodes, older: FeatureMap, newer: FeatureMap, channels: int, reduction: bool) -> None:
         super().__init__()
         self.edges = edges_of(nodes)
         self.loose = loose_ids(nodes)

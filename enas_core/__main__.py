@@ -1,0 +1,59 @@
+"""The program `enas`: every command of this package under one name, `enas search` for `python -m enas_core.search`.
+
+A command's module is imported when the command is called, so that `enas --help` is quick. A new command is a module
+with a function of its name, and a line in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, Group
+
+from enas_core.options import command_line_of, run_app
+
+COMMANDS = {
+    "Stages, which the workflow calls": {
+        "prepare_data": "Read the images of an experiment, check them, and write them as arrays with a manifest.",
+        "random_arcs": "Draw random arcs; arc i uses seed + i. Without --config they are printed.",
+        "search": "Train the supernet and the controller in turn; resumes what was interrupted.",
+        "select_arc": "Score arcs with the shared weights and select the controller's best.",
+        "augment": "Train one arc from scratch; resumes what was interrupted.",
+        "final": "Choose among search seeds by shared validation accuracy, never by test accuracy.",
+        "compare": "Compare found with random networks, and experiments with each other.",
+    },
+    "For people": {
+        "config": "Validate config.yaml and print the resolved settings.",
+        "plan": "Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.",
+        "show_arc": "Print an arc with its network's parameters and MACs, and draw its picture.",
+        "predict": "Print class and probability (0..1) of image files, one line each.",
+        "from_flags": "Turn command lines of the original's main.py into an experiment of config.yaml.",
+    },
+}
+"""Modules of commands, in the groups that `enas --help` shows, and the first line of each function's docstring."""
+
+
+def program(arguments: Sequence[str]) -> App:
+    """The command line of `enas`."""
+    app = command_line_of("enas")
+    app.help = "Search, train and compare network architectures. `enas COMMAND --help` explains a command."
+    for title, commands in COMMANDS.items():
+        group = Group.create_ordered(title)
+        for position, (module, line) in enumerate(commands.items()):
+            name = module.replace("_", "-")
+            # The line spares an import in the list of all commands; a command that is called has its own, longer help.
+            help_line = None if name in arguments else line
+            app.command(f"enas_core.{module}:{module}", name=name, group=group, sort_key=position, help=help_line)
+    app.register_install_completion_command(help="Install completion for the shell in use.")
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return run_app(program(arguments), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

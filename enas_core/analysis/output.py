@@ -1,0 +1,59 @@
+"""How a comparison leaves the program: the files that the stage `compare` writes, and what it prints for people."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from enas_core.analysis.comparison import differences, joined, metrics_row, read_results, read_search, summarise
+from enas_core.analysis.sentences import as_text, sentences
+from enas_core.console import log
+from enas_core.files.atomic import atomic_path
+from enas_core.files.tables import SCHEMAS, provenance, read_provenance, write_table
+
+
+def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir: Path) -> None:
+    """Write metrics.parquet, comparison.parquet and comparison.csv of one experiment, from the folders of its trainings
+    and its searches."""
+    by_seed = dict(read_search(folder) for folder in searches)
+    metrics = [metrics_row(folder, by_seed) for folder in networks]
+    row, reasons = summarise(metrics)
+    made_by = read_provenance(networks[0] / "epochs.parquet")
+    devices = " + ".join(sorted({str(m["device"]) for m in metrics}))
+    made_by = provenance(devices, made_by.get("config_fingerprint", "unknown"))
+    write_table(out_dir / "metrics.parquet", "metrics", metrics, made_by)
+    write_table(out_dir / "comparison.parquet", "comparison", [row], made_by)
+    with atomic_path(out_dir / "comparison.csv") as temporary:
+        pa.csv.write_csv(pa.Table.from_pylist([row], schema=SCHEMAS["comparison"]), temporary)
+    for line in sentences({row["experiment"]: metrics}, []):
+        log.info("%s", line)
+    for name, reason in reasons.items():
+        log.info("%s: %s", name, reason)
+
+
+def show_comparison(results: Sequence[Path], form: str) -> None:
+    """Print the comparison of several experiments: as a `table` with sentences below it, or as `csv`, `json` or
+    `parquet` with the sentences on stderr."""
+    metrics = read_results(results)
+    found = differences(metrics)
+    table, lines = joined(metrics, found), sentences(metrics, found)
+    if form == "table":
+        print("\n".join([as_text(table), "", *lines]))
+        return
+    for line in lines:
+        log.info("%s", line)
+    if form == "json":
+        print(json.dumps(table.to_pylist(), indent=1))
+        return
+    buffer = io.BytesIO()
+    write = pa.csv.write_csv if form == "csv" else pa.parquet.write_table
+    write(table, buffer)
+    sys.stdout.buffer.write(buffer.getvalue())
+    sys.stdout.buffer.flush()
