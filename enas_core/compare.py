@@ -20,7 +20,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from enas_core.analysis.comparison import differences, joined, metrics_row, read_results, read_search, summarise
+from enas_core.analysis.comparison import differences, joined, summarise
+from enas_core.analysis.results import read_results, read_search, read_training
 from enas_core.analysis.sentences import as_text, sentences
 from enas_core.console import UserError, log
 from enas_core.files.atomic import atomic_path
@@ -45,7 +46,7 @@ def show(table: pa.Table, form: str, lines: Sequence[str]) -> None:
 def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir: Path) -> None:
     """metrics.parquet, comparison.parquet and comparison.csv of one experiment."""
     by_seed = dict(read_search(folder) for folder in searches)
-    metrics = [metrics_row(folder, by_seed) for folder in networks]
+    metrics = [read_training(folder, by_seed) for folder in networks]
     row, reasons = summarise(metrics)
     made_by = read_provenance(networks[0] / "epochs.parquet")
     devices = " + ".join(sorted({str(m["device"]) for m in metrics}))

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from enas_core.console import UserError
-from enas_core.settings.describe import describe
+from enas_core.settings.describe import Described, describe
 from enas_core.settings.workflow import load_workflow
 
 
@@ -30,6 +30,18 @@ def _write_resolved(path: Path, text: str) -> int:
         print(f"error: {path}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
+
+
+def as_lines(settings: list[Described]) -> list[str]:
+    """`key = value  # meaning` for each setting, with an empty line where another section begins."""
+    lines = []
+    section = ""
+    for setting in settings:
+        if setting.key.rpartition(".")[0] != section:
+            section = setting.key.rpartition(".")[0]
+            lines.append("")
+        lines.append(f"{setting.key} = {setting.value}  # {setting.meaning}")
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for name, experiment in experiments.items():
         if options.experiment in (None, name):
-            print("\n".join([f"# {name}", *describe(experiment), ""]))
+            print("\n".join([f"# {name}", *as_lines(describe(experiment)), ""]))
     return 0
 
 

@@ -12,8 +12,9 @@ from enas_core.files.atomic import write_text
 from enas_core.files.tables import provenance, write_table
 from enas_core.options import Parser, checked, run_stage
 from enas_core.settings.experiment import Baseline, Experiment, RandomArcs
+from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsSettings, fingerprint, from_options, load_stage_settings
-from enas_core.spaces.draw_arcs import draw_arcs, network_name
+from enas_core.spaces.draw_arcs import draw_arcs
 
 LOOSE = ("sampler", "seed", "num_nodes")
 """Options that take the place of `--config`."""
@@ -33,7 +34,10 @@ def run(settings: RandomArcsSettings, count: int, out: Path) -> None:
     """Write the table of arcs 0..count-1."""
     arcs = draw_arcs(settings.random_arcs, settings.num_nodes, count)
     chosen = {"sampler": settings.random_arcs.sampler, "seed": settings.random_arcs.seed}
-    rows = [{"network": network_name(i), "index": i, "arc": str(arc), **chosen} for i, arc in enumerate(arcs)]
+    rows = [
+        {"network": random_network(i).name, **chosen, "index": i, "space": "micro", "arc": str(arc)}
+        for i, arc in enumerate(arcs)
+    ]
     write_table(out, "random_arcs", rows, provenance("cpu", fingerprint(settings)))
     log.info("%d random arcs (%s, seed %d): %s", count, chosen["sampler"], chosen["seed"], out)
 

@@ -56,10 +56,13 @@ def score(
     own = [] if options.own is None else read_table(options.own, "candidates")
     if options.own is None:
         sampled = distinct(policy_samples(settings, controller, options.seed), settings.select.num_candidates)
-        given = [("controller", arc) for arc in sampled] + given
+        given = [("policy", arc) for arc in sampled] + given
+    policy = "uniform" if settings.search.policy == "random" else settings.search.policy
     candidates = own + [
         {
             "source": source,
+            "policy": policy if source == "policy" else None,
+            "space": "micro",
             "arc": str(arc),
             "valid_accuracy": valid_accuracy(supernet, arc, valid, settings.search.batch_size),
             "params": shape_only.path_parameters(arc),

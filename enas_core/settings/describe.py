@@ -1,41 +1,50 @@
-"""Settings: the one source of names, defaults, bounds and units.
-
-`config.yaml` holds experiments on top of the defaults below. Values are taken, in this order of
-precedence, from the experiment itself, from the experiment that it `extends`, from its preset,
-and from the defaults, which are those of the original program (preset `original`).
-
-Each stage sees only the settings that it depends on (`stage_settings`), so that editing one
-section re-runs only the stages that read it.
-"""
+"""Every setting with its value and its meaning, for `python -m enas_core.config` and for the report."""
 
 from __future__ import annotations
 
 import json
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from enas_core.fields import Settings
-from enas_core.settings.experiment import Transfer
+from enas_core.settings.experiment import Experiment, Transfer
 
 
-def describe(settings: Settings, prefix: str = "") -> list[str]:
-    """Lines `key = value  # meaning` for every setting below `prefix`."""
-    lines = []
+class Described(NamedTuple):
+    """One setting."""
+
+    key: str
+    """With the sections that it is in: `search.controller.learning_rate`."""
+    value: str
+    """As JSON."""
+    meaning: str
+
+
+def describe(settings: Settings, prefix: str = "") -> list[Described]:
+    """All settings below `prefix`, in the order in which their models declare them."""
+    rows = []
     for name, field in type(settings).model_fields.items():
-        value, key = getattr(settings, name), f"{prefix}{field.alias or name}"
+        key, value = f"{prefix}{field.alias or name}", getattr(settings, name)
         if isinstance(value, Settings):
-            lines += ["", *describe(value, f"{key}.")]
-            continue
-        if isinstance(value, dict):
-            value = {k: v.source if isinstance(v, Transfer) else v for k, v in value.items()}
-        meaning = " ".join((field.description or _inherited_description(type(settings), name)).split())
-        lines.append(f"{key} = {json.dumps(value)}  # {meaning}")
-    return lines
+            rows += describe(value, f"{key}.")
+        else:
+            rows.append(Described(key, json.dumps(_plain(value)), _meaning(type(settings), name)))
+    return rows
 
 
-def _inherited_description(model: type[Settings], name: str) -> str:
-    """A field's docstring, from the first base that has one."""
-    bases = (base for base in model.__mro__ if issubclass(base, BaseModel) and name in base.model_fields)
-    return next(
-        (base.model_fields[name].description or "" for base in bases if base.model_fields[name].description), ""
-    )
+def _plain(value: Any) -> Any:
+    """A value that JSON can write: a transferred arc is shown as the name of the experiment that it comes from."""
+    if not isinstance(value, dict):
+        return value
+    return {key: item.source if isinstance(item, Transfer) else item for key, item in value.items()}
+
+
+def _meaning(model: type[Settings], name: str) -> str:
+    """A field's docstring: its own, or the first that a base has, or that of an experiment's field of the same name,
+    of which a stage's field is a copy."""
+    for owner in (*model.__mro__, Experiment):
+        field = owner.model_fields.get(name) if issubclass(owner, BaseModel) else None
+        if field is not None and field.description:
+            return " ".join(field.description.split())
+    return ""

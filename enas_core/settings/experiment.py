@@ -18,11 +18,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from enas_core.console import UserError
 from enas_core.fields import Compile, Count, Name, Precision, Settings, Threads
 from enas_core.settings.dataset import DATASETS, Dataset
+from enas_core.settings.networks import RESERVED
 from enas_core.settings.training import AugmentSection, SearchSection, check_training
 from enas_core.spaces.micro.arc import Arc
 from enas_core.spaces.micro.settings import Nodes
-
-RESERVED_NETWORKS = re.compile(r"^(searched-s\d+|random-\d+)$")
 
 
 class Select(Settings):
@@ -109,7 +108,7 @@ class Experiment(Settings):
         return self
 
     def _check_arc(self, name: str, value: str | Transfer) -> None:
-        if RESERVED_NETWORKS.match(name):
+        if re.fullmatch(RESERVED, name):
             raise UserError(f"arcs.{name}: names like searched-s1 and random-00 are taken by the workflow")
         if isinstance(value, str):
             try:

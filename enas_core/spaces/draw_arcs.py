@@ -10,8 +10,3 @@ from enas_core.spaces.micro.sampling import SAMPLERS
 def draw_arcs(settings: RandomArcs, num_nodes: int, count: int) -> list[Arc]:
     """Arcs 0..count-1; arc i uses seed + i."""
     return [SAMPLERS[settings.sampler](settings.seed + i, num_nodes) for i in range(count)]
-
-
-def network_name(index: int) -> str:
-    """Name of the network that is trained with arc `index`."""
-    return f"random-{index:02}"

@@ -14,8 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-import torch.distributed as dist
-
 from enas_core.console import RunError, UserError, log
 
 WAIT_SECONDS = 1.0  # between two looks for a free GPU
@@ -26,6 +24,8 @@ def place(module: str, options: argparse.Namespace) -> list[socket.socket]:
     as this process lives. For several GPUs (or several processes on a machine without any) this function does not
     return: the same command runs under torchrun, whose exit code becomes this one's. Raises UserError when there are
     fewer GPUs, RunError when one of the processes was killed."""
+    import torch.distributed as dist
+
     if dist.is_torchelastic_launched():
         return []
     gpus, claims = ([], []) if options.device == "cpu" or options.gpus == 0 else claim_gpus(options.gpus)

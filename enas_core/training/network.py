@@ -103,6 +103,7 @@ class AugmentRun(TrainingRun):
             "experiment": self.settings.experiment,
             "dataset": self.settings.dataset,
             "network": self.network_name,
+            "space": "micro",
             "arc": str(self.network.arc),
             "seed": self.seed,
             "epoch": self.epoch,
@@ -131,7 +132,11 @@ def run_augment(
     identity = run_fingerprint(
         "augment", to_json(settings), data.fingerprint, str(arc), options.network, str(options.seed)
     )
-    made_by = provenance(describe_device(device, processes), fingerprint(settings)) | {"run": identity}
+    made_by = provenance(describe_device(device, processes), fingerprint(settings)) | {
+        "run": identity,
+        "role": options.role,
+        "search_seed": options.search_seed,
+    }
     table, weights = options.out_dir / "epochs.parquet", options.out_dir / "model.pt"
 
     def emit(run: AugmentRun) -> None:

@@ -58,9 +58,9 @@ def valid_accuracy(supernet: Supernet, arc: Arc, valid: Split, batch_size: int) 
 
 
 def select(candidates: list[dict[str, Any]]) -> None:
-    """Mark the arc of highest accuracy as selected among the policy's own (source `controller`); of equals, the
+    """Mark the arc of highest accuracy as selected among the policy's own (source `policy`); of equals, the
     first in the order of their integers. Random and named arcs are there for comparison only."""
-    own = [row for row in candidates if row["source"] == "controller"]
+    own = [row for row in candidates if row["source"] == "policy"]
     best = min(own, key=lambda row: (-row["valid_accuracy"], Arc.parse(row["arc"])))
     for row in candidates:
         row["selected"] = row is best
