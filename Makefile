@@ -53,7 +53,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
+	$(BIN)/python tests/workflow/lint.py
 
 clean:
 	rm -rf results/digits .pytest_cache .ruff_cache .hypothesis

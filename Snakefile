@@ -7,13 +7,11 @@ min_version("9.3")
 configfile: "config.yaml"
 
 
-container: "docker://snakemake/snakemake:v9.3.0"
-
-
 report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/augment.smk"

@@ -12,7 +12,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from enas_core.fields import Name
+from enas_core.console import UserError
+from enas_core.fields import Name, Seed
 from enas_core.files.inputs import Inputs
 from enas_core.options import (
     DEFAULT_DEVICE,
@@ -24,6 +25,7 @@ from enas_core.options import (
     bounded,
     run_command,
 )
+from enas_core.settings.networks import NamedNetwork, Role
 from enas_core.settings.stages import AugmentStage, read_stage
 
 
@@ -32,11 +34,17 @@ def augment(
     training: Annotated[TrainingOptions, TogetherInOneClass],
     arc_file: Annotated[Path, Parameter(help="text file with the arc in its text form")],
     network: Annotated[str, bounded(Name, help="name of the network in the tables")],
+    role: Annotated[Role, Parameter(help="where the arc comes from, recorded for `compare`")] = "named",
+    search_seed: Annotated[
+        int | None, bounded(Seed, help="seed of the search that found the arc (--role searched)")
+    ] = None,
     device: Device = DEFAULT_DEVICE,
     gpus: Gpus = 1,
     arguments: CommandLine,
 ) -> None:
     """Train one arc from scratch; resumes what was interrupted."""
+    if (role == "searched") != (search_seed is not None):
+        raise UserError("--search-seed belongs to --role searched, and to no other role")
     inputs = Inputs(training.config, training.data / "manifest.json", arc_file)
     settings = read_stage(training.config, AugmentStage)
     arc = settings.search_space.read(arc_file)
@@ -46,7 +54,8 @@ def augment(
     with on_devices("augment", arguments, device, gpus, settings.cpu_threads) as (own_device, processes):
         from enas_core.training.run import run_augment
 
-        run_augment(settings, arc, network, training.seed, training.run(inputs, own_device, processes))
+        named = NamedNetwork(network, role, search_seed)
+        run_augment(settings, arc, named, training.seed, training.run(inputs, own_device, processes))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,13 +16,15 @@ from cyclopts import Parameter
 from enas_core.console import UserError, log
 from enas_core.files.atomic import write_bytes, write_text
 from enas_core.options import run_command, several
-from enas_core.spaces.micro.arc import Arc
+from enas_core.settings.experiment import DEFAULT_SPACE
+from enas_core.spaces import space_class
 
 
 def final(
     *,
     candidates: Annotated[Sequence[Path], several(1, help="candidates.parquet of each search seed")] = (),
     arc: Annotated[str | None, Parameter(help="an arc to write as it is, in place of --candidates")] = None,
+    space: Annotated[str, Parameter(help="search space of --arc")] = DEFAULT_SPACE,
     models: Annotated[Sequence[Path], several(0, help="folder of each seed's trained network, same order")] = (),
     out: Annotated[Path | None, Parameter(help="where to copy the chosen network (needs --models)")] = None,
     arc_out: Annotated[Path | None, Parameter(help="where to write the chosen arc, in place of --out")] = None,
@@ -38,7 +40,7 @@ def final(
         raise UserError("--models: one folder is needed for each of --candidates")
 
     if arc is not None:
-        chosen = str(Arc.parse(arc))
+        chosen = str(space_class(space).of_text(arc)[1])
     else:
         position, chosen = best_of(candidates)
     if arc_out is not None:
@@ -72,7 +74,8 @@ def check_network(path: Path, arc: str) -> None:
     """Raises UserError unless `path` holds a trained network of `arc`."""
     from enas_core.spaces.saved import load_network
 
-    if (found := str(load_network(path).arc)) != arc:
+    found = str(load_network(path).arc)
+    if found != arc:
         raise UserError(f"{path}: is of arc {found}, the selected one is {arc}")
 
 

@@ -41,7 +41,7 @@ def predict(
     trained = load_network(network)
     if not 1 <= top <= len(trained.classes):
         raise UserError(f"--top: {top} is out of range 1..{len(trained.classes)}")
-    size, channels = trained.settings["image_size"], trained.settings["in_channels"]
+    size, channels = trained.shape.image_size, trained.shape.in_channels
     pictures = [read_image(path, size, channels) for path in images]
     for path, picture, classes in zip(images, pictures, likeliest(trained, pictures, top, own_device), strict=True):
         found = ", ".join(f"{name} {probability:.4f}" for name, probability in classes)

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from enas_core.files.inputs import Inputs
 from enas_core.options import ConfigFile, run_command
-from enas_core.settings.stages import PrepareDataSettings, load_stage_settings
+from enas_core.settings.stages import PrepareDataStage, read_stage
 
 
 def prepare_data(
@@ -44,7 +44,7 @@ def prepare_data(
     classes, mean and standard deviation, and checksums.
     """
     inputs = Inputs(config)
-    settings = load_stage_settings(config, PrepareDataSettings)
+    settings = read_stage(config, PrepareDataStage)
 
     from enas_core.data.prepare import prepare
 

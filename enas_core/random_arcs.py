@@ -17,6 +17,7 @@ from enas_core.files.atomic import write_text
 from enas_core.options import TogetherInOneClass, bounded, run_command
 from enas_core.settings.baseline import Baseline, RandomArcs
 from enas_core.settings.experiment import DEFAULT_SPACE, extended
+from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsStage, fingerprint, read_stage
 from enas_core.spaces import space_class
 from enas_core.spaces.space import Arc, SearchSpace
@@ -74,18 +75,13 @@ def drawn(space: SearchSpace, settings: RandomArcs, count: int) -> list[Arc]:
     return space.baseline(settings.sampler, settings.seed, count)
 
 
-def network_name(index: int) -> str:
-    """Name of the network that is trained with arc `index`."""
-    return f"random-{index:02}"
-
-
 def write_arcs(settings: RandomArcsStage, count: int, out: Path) -> None:
     """Write the table of arcs 0..count-1."""
     from enas_core.files.tables import provenance, write_table
 
     arcs = drawn(settings.search_space, settings.random_arcs, count)
     how = {"space": settings.space, "sampler": settings.random_arcs.sampler, "seed": settings.random_arcs.seed}
-    rows = [{"network": network_name(i), "index": i, "arc": str(arc), **how} for i, arc in enumerate(arcs)]
+    rows = [{"network": random_network(i).name, "index": i, "arc": str(arc), **how} for i, arc in enumerate(arcs)]
     write_table(out, "random_arcs", rows, provenance("cpu", fingerprint(settings)))
     log.info("%d random arcs (%s, seed %d): %s", count, how["sampler"], how["seed"], out)
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from enas_core.analysis.comparison import differences, joined, metrics_row, read_results, read_search, summarise
+from enas_core.analysis.comparison import differences, joined, summarise
+from enas_core.analysis.results import read_results, read_search, read_training
 from enas_core.analysis.sentences import as_text, sentences
 from enas_core.console import log
 from enas_core.files.atomic import atomic_path
@@ -23,7 +24,7 @@ def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir
     """Write metrics.parquet, comparison.parquet and comparison.csv of one experiment, from the folders of its trainings
     and its searches."""
     by_seed = dict(read_search(folder) for folder in searches)
-    metrics = [metrics_row(folder, by_seed) for folder in networks]
+    metrics = [read_training(folder, by_seed) for folder in networks]
     row, reasons = summarise(metrics)
     made_by = read_provenance(networks[0] / "epochs.parquet")
     devices = " + ".join(sorted({str(m["device"]) for m in metrics}))

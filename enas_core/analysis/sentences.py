@@ -1,44 +1,42 @@
-"""Compare: found against random networks of one experiment, and experiments with each other.
-
-As a stage (`--out-dir`) it writes metrics.parquet and comparison.parquet of one experiment. For people,
-`python -m enas_core.compare results/cifar10 results/cifar10_corrected` shows one line for each, and says which
-differences exceed the noise.
-
-The unit of every statistic is a network: what one search has found, or one random arc. Its accuracy is the mean
-over its augment seeds, since several trainings of the same arc say nothing more about searches or arcs.
-"""
+"""The comparison in words, and as a table for a terminal (`enas_core.compare`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from enas_core.analysis.comparison import COMPARED, Difference, Row, summarise
+from enas_core.analysis.comparison import Difference, summarise
+from enas_core.analysis.results import Row
 from enas_core.analysis.statistics import ALPHA
 
+PLURAL = {"searched": "found networks", "random": "random networks"}
 
-def sentences(results: dict[str, list[Row]], found: Sequence[Difference]) -> list[str]:
+
+def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference]) -> list[str]:
     """What can be said: found against random in each of the results, then the results against each other."""
-    lines = []
-    for name, metrics in results.items():
-        row, reasons = summarise(metrics)
-        if row["p_value"] is None:
-            lines.append(f"{name}: found against random: {reasons['p_value']}")
-            continue
-        why = f" ({reasons['p_value']})" if "p_value" in reasons else ""
-        lines.append(
-            f"{name}: found against random {row['relative_improvement']:+.3f} %, which {_verdict(row['p_value'])}"
-            f" the noise: p = {row['p_value']:.3g}{why}{_size_note(row)}"
-        )
-    for d in found:
-        pair = f"{d.second} against {d.first}: {COMPARED[d.role]} {d.change:+.4f}"
-        if d.p is None:
-            lines.append(f"{pair}; too few networks to say whether that is noise")
-        else:
-            lines.append(f"{pair}, which {_verdict(d.p)} the noise: p = {d.p:.3g}")
+    lines = [_about_one(name, metrics) for name, metrics in results.items()]
+    lines += [_about_two(difference) for difference in found]
     return lines
+
+
+def _about_one(name: str, metrics: Sequence[Row]) -> str:
+    row, reasons = summarise(metrics)
+    if row["p_value"] is None:
+        return f"{name}: found against random: {reasons['p_value']}"
+    reason = f" ({reasons['p_value']})" if "p_value" in reasons else ""
+    return (
+        f"{name}: found against random {row['relative_improvement']:+.3f} %, which {_verdict(row['p_value'])}"
+        f" the noise: p = {row['p_value']:.3g}{reason}{_size_note(row)}"
+    )
+
+
+def _about_two(difference: Difference) -> str:
+    pair = f"{difference.second} against {difference.first}: {PLURAL[difference.role]} {difference.change:+.4f}"
+    if difference.p is None:
+        return f"{pair}; too few networks to say whether that is noise"
+    return f"{pair}, which {_verdict(difference.p)} the noise: p = {difference.p:.3g}"
 
 
 def _verdict(p: float) -> str:
@@ -51,7 +49,7 @@ def _size_note(row: Row) -> str:
     return f"; found networks have {row['searched_params_mean'] / row['random_params_mean']:.2f} times the parameters"
 
 
-SHOWN = {
+COLUMNS = {
     "results": "{results}",
     "dataset": "{dataset}",
     "found": "{searched_mean:.4f} ± {searched_std:.4f} ({n_searched})",
@@ -64,10 +62,11 @@ SHOWN = {
     "search h": "{search_hours:.2f}",
     "train h": "{train_hours:.2f}",
 }
-"""Columns for people. `±`: standard deviation between networks; `(n)`: networks; `[ ]`: 95 % interval."""
+"""The columns on a terminal: behind `±` stands the standard deviation between networks, in `( )` the number of
+networks, in `[ ]` the 95 % interval."""
 
 
-class _Cell:
+class _OrDash:
     """A value that shows as `-` when it is None."""
 
     def __init__(self, value: Any) -> None:
@@ -79,8 +78,14 @@ class _Cell:
 
 def as_text(table: pa.Table) -> str:
     """Aligned columns for a terminal."""
-    rows = [{name: _Cell(value) for name, value in row.items()} for row in table.to_pylist()]
-    lines = [list(SHOWN), *([shown.format(**row) for shown in SHOWN.values()] for row in rows)]
-    lines = [[cell.replace(" [-, -]", "").replace("- ± - (0)", "-") for cell in line] for line in lines]
+    lines = [list(COLUMNS)]
+    for row in table.to_pylist():
+        values = {name: _OrDash(value) for name, value in row.items()}
+        lines.append([_without_empty_parts(column.format(**values)) for column in COLUMNS.values()])
+
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _without_empty_parts(text: str) -> str:
+    return text.replace(" [-, -]", "").replace("- ± - (0)", "-")

@@ -1,4 +1,4 @@
-"""Statistics of the comparison: found against random networks.
+"""Statistics of the comparison: found against random networks. `comparison` and the report use them.
 
 A value stands for one independent thing: a random arc, or the arc that one search has found. Several
 trainings of the same arc are not independent; `unit_means` makes one value of them. Values are
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ MIN_TAU, MIN_TAU_INTERVAL = 3, 5
 
 
 RESAMPLES = 9_999
-"""Of the bootstrap, and of the permutation test where there are more permutations."""
+"""How many the bootstrap takes, and the permutation test where there are more permutations."""
 
 
 Array = NDArray[np.float64]
@@ -61,6 +61,12 @@ def unit_means(units: Sequence[Hashable], values: Sequence[float]) -> list[float
     for unit, value in zip(units, values, strict=True):
         groups.setdefault(unit, []).append(value)
     return sorted(math.fsum(group) / len(group) for group in groups.values())
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are not None; None when there are none."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def std(values: Sequence[float]) -> float | None:
@@ -131,6 +137,26 @@ def permutation_test(searched: Sequence[float], random: Sequence[float], resampl
         chosen = generator.permuted(np.tile(pool, (resamples, 1)), axis=1)[:, :size]
         p = (1 + np.sum(chosen.mean(axis=1) >= bound)) / (1 + resamples)
     return Estimate(float(p), reason=_too_few_to_show(len(searched), len(random)))
+
+
+def two_sided_p(x: Sequence[float], y: Sequence[float]) -> float:
+    """p-value of the permutation test against a difference in either direction; neither group is empty."""
+    higher = permutation_test(x, y).value
+    lower = permutation_test(y, x).value
+    assert higher is not None
+    assert lower is not None
+    return min(1.0, 2 * min(higher, lower))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values, in the same order, corrected for their number by Holm's method (1979), which scipy lacks."""
+    corrected = list(p_values)
+    highest = 0.0
+    for rank, position in enumerate(np.argsort(p_values, kind="stable")):
+        remaining = len(p_values) - rank
+        highest = max(highest, min(1.0, p_values[position] * remaining))
+        corrected[position] = highest
+    return corrected
 
 
 def smallest_p(num_searched: int, num_random: int) -> float:

@@ -23,11 +23,11 @@ from enas_core.data.parquet import _parquet
 from enas_core.data.sources import CHUNK, CLASSES, FORMAT, _arrays, _digits
 from enas_core.files.atomic import atomic_path
 from enas_core.files.inputs import Inputs
-from enas_core.settings.stages import PrepareDataSettings
+from enas_core.settings.stages import PrepareDataStage
 
 
 def prepare(
-    settings: PrepareDataSettings,
+    settings: PrepareDataStage,
     data_path: Path | None,
     out_dir: Path,
     download_dir: Path | None = None,

@@ -1,7 +1,7 @@
-"""The files that stages emit: Parquet tables with fixed schemas, and atomic writing of any file.
+"""Parquet tables with fixed schemas, which every command that reads or writes tables uses.
 
-Fractions are in 0..1, times in seconds, speeds in images per second; `arc` is the integer form.
-Every table's metadata says what made it (`provenance`).
+Fractions are in 0..1, times in seconds, speeds in images per second. `arc` is an architecture in the text form of its
+search space, and `space` names that space. Every table's metadata says what made it (`provenance`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import importlib.metadata
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ _I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "random_arcs": pa.schema({"network": _S, "sampler": _S, "seed": _I, "index": _I, "arc": _S}),
+    "random_arcs": pa.schema({"network": _S, "sampler": _S, "seed": _I, "index": _I, "space": _S, "arc": _S}),
     "search_epochs": pa.schema(
         {"experiment": _S, "dataset": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(
@@ -34,9 +34,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             _F,
         )
     ),
-    "candidates": pa.schema({"source": _S, "arc": _S, "valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}),
+    "candidates": pa.schema(
+        {"source": _S, "policy": _S, "space": _S, "arc": _S}
+        | {"valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}
+    ),
     "augment_epochs": pa.schema(
-        {"experiment": _S, "dataset": _S, "network": _S, "arc": _S, "seed": _I, "epoch": _I}
+        {"experiment": _S, "dataset": _S, "network": _S, "space": _S, "arc": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(
             "learning_rate drop_path_keep_prob train_loss train_accuracy test_loss test_accuracy"
             " images_per_second seconds".split(),
@@ -44,7 +47,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         )
     ),
     "metrics": pa.schema(
-        {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "arc": _S, "search_seed": _I, "seed": _I}
+        {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
+        | {"search_seed": _I, "seed": _I}
         | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
         | {"seconds": _F, "search_seconds": _F, "device": _S}
     ),
@@ -57,14 +61,20 @@ SCHEMAS: dict[str, pa.Schema] = {
         )
     ),
 }
-"""Columns of each kind of table. Epochs count from 0. `train_loss`, `test_loss`: mean cross-entropy of
-the main classifier, nats. `drop_path_keep_prob`: in the last layer at the epoch's end. `params`,
-`macs` of candidates: of the path that the arc takes through the supernet, without auxiliary head,
-for one image. `controller_reward`, `_loss`, `_entropy`, `_grad_norm`: means over the epoch's updates; null
-where no controller is trained. Metrics: one row a training; `params`, `macs` of the stand-alone network
-without auxiliary head, for one image; `shared_accuracy`: by the network's own supernet for a searched one, the
-mean over the search seeds for others; `seconds` of the training's epochs, `search_seconds` of the epochs of the
-search that found the network. Comparison: see `enas_core.compare.summarise`."""
+"""Columns of each kind of table.
+
+* Both kinds of epochs: `epoch` counts from 0. `train_loss` and `test_loss` are the mean cross-entropy of the main
+  classifier in nats, `drop_path_keep_prob` is that of the last layer at the epoch's end.
+* `search_epochs`: `controller_reward`, `_loss`, `_entropy` and `_grad_norm` are means over the epoch's updates, and
+  null where no controller is trained.
+* `candidates`: `source` is `policy`, `random` or `named`, and `policy` names the policy that has proposed the arc,
+  null for the other sources. `params` and `macs` are those of the arc's path through the supernet, for one image and
+  without auxiliary head.
+* `metrics` has one row a training. `params` and `macs` are those of the stand-alone network, for one image and without
+  auxiliary head. `shared_accuracy` is measured in the network's own supernet if a search has found it, and is the mean
+  over the search seeds for others. `seconds` and `search_seconds` are the times of the epochs of the training, and of
+  the search that found the network.
+* `comparison`: see `enas_core.analysis.comparison.summarise`."""
 
 
 TIMING_COLUMNS = ("images_per_second", "seconds")
@@ -92,10 +102,10 @@ def _git_commit() -> str:
         return "unknown"
 
 
-def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: dict[str, str]) -> None:
+def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: Mapping[str, Any]) -> None:
     """Write `rows` as a table of the given kind, atomically."""
     table = pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])
-    table = table.replace_schema_metadata({"kind": kind, "provenance": json.dumps(made_by)})
+    table = table.replace_schema_metadata({"kind": kind, "provenance": json.dumps(dict(made_by))})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
 
@@ -116,8 +126,8 @@ def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> 
         raise UserError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
 
 
-def read_provenance(path: Path) -> dict[str, str]:
-    """What `provenance` recorded in a table; empty when nothing did."""
+def read_provenance(path: Path) -> dict[str, Any]:
+    """What was recorded as having made a table; empty when nothing was."""
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(b"provenance", b"{}"))
 

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from enas_core.console import RunError, log
 from enas_core.settings.dataset import DATASETS, Source
 from enas_core.settings.experiment import Experiment
-from enas_core.settings.stages import AugmentSettings, SearchSettings, SelectArcSettings, stage_settings
-from enas_core.spaces.draw_arcs import draw_arcs
-from enas_core.spaces.micro.arc import Arc
+from enas_core.settings.stages import AugmentStage, SearchStage, SelectArcStage, stage_settings
+from enas_core.spaces.space import Arc
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +62,7 @@ def num_test(source: Source) -> int:
 
 
 class Clock:
-    """In place of a run's `Saver`, whose `step` is called after each step: notes when laps end."""
+    """Watches a training, as its saver would, and notes when laps end."""
 
     def __init__(self, device: str) -> None:
         self.device, self.steps, self.marks = device, 0, [time.monotonic()]
@@ -77,6 +76,15 @@ class Clock:
 
                 torch.cuda.synchronize()
             self.marks.append(time.monotonic())
+
+    def save(self) -> None:
+        """Nothing is saved."""
+
+    def split(self, laps: int) -> tuple[Clock, Clock]:
+        """The clock of the first so many laps, and that of the others."""
+        first, second = Clock(self.device), Clock(self.device)
+        first.marks, second.marks = self.marks[: laps + 1], self.marks[laps:]
+        return first, second
 
     def seconds(self) -> float:
         """Of one step: the median lap after the warm-up."""
@@ -92,7 +100,8 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
     """As many random images as the dataset has (they take memory), and at least so many in each part."""
     import torch
 
-    from enas_core.data.prepared import Dataset, Manifest, Split
+    from enas_core.data.manifest import Manifest
+    from enas_core.data.prepared import Dataset, Split
 
     size, channels, classes = DATASETS[source.name][2:]
     scale, shift = torch.ones(2, channels, device=device) / 255
@@ -113,74 +122,72 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
     return Dataset(split(source.num_train), split(num_test(source)), manifest)
 
 
-def measure_search(settings: SearchSettings, source: Source, device: torch.device, began: float) -> Cost:
-    """Steps, evaluations and controller updates of a search; each step and evaluation samples an arc of its own."""
-    from enas_core.training.supernet import SearchRun
+def measure_search(settings: SearchStage, source: Source, device: torch.device, began: float) -> Cost:
+    """Steps, evaluations and policy updates of a search; each step and evaluation proposes an arc of its own."""
+    from enas_core.training.supernet import SupernetTraining
 
     search = settings.search
     images = search.batch_size * BLOCK[device.type] * (WARM_UP + LAPS)
     data = random_images(source, search.valid_images + images, device)
     short = data._replace(train=data.train.part(0, search.valid_images + images))
-    run = SearchRun(settings=settings, data=short, seed=0, device=device)
+    training = SupernetTraining(settings, short, seed=0, device=device)
+    training.at.start_clock()
     steps = Clock(device.type)
-    run.train_children(steps)
+    training.train_children(steps)
     forwards = Clock(device.type)
-    run.mean_accuracy(run.train_split, "valid", forwards)
-    arcs = run.arcs(search.controller.arcs_per_update, "reward arcs", 0)
+    training.mean_accuracy(training.train_split, "valid", forwards)
+    arcs = training.arcs[: training.update_plan.arcs]
     updates = Clock("cpu")
     for _ in range(WARM_UP + LAPS):
-        run.reinforce.update(arcs, [0.5] * len(arcs))
+        training.policy.update(arcs, [0.5] * len(arcs))
         updates.step()
     return _cost(device, began, [steps, forwards], updates)
 
 
-def measure_select_arc(settings: SelectArcSettings, source: Source, device: torch.device, began: float) -> Cost:
-    """Scoring of arcs that an untrained policy samples, on a few validation batches; sizes are counted once an arc."""
+def measure_select_arc(settings: SelectArcStage, source: Source, device: torch.device, began: float) -> Cost:
+    """Scoring of arcs that an untrained policy proposes, on a few validation batches; sizes are counted once an arc."""
     import torch
 
-    from enas_core.policies.controller import Controller
+    from enas_core.policies import policy_class
     from enas_core.spaces.layers import initialise
-    from enas_core.spaces.measure import count_macs
-    from enas_core.training.compilation import accelerate
-    from enas_core.training.run import build_supernet
-    from enas_core.training.scoring import policy_samples, valid_accuracy
+    from enas_core.training.images import shape_for
+    from enas_core.training.randomness import draw_for
+    from enas_core.training.scoring import Scorer
 
-    search, generator, batches = settings.search, torch.Generator().manual_seed(0), BLOCK[device.type]
-    data = random_images(source, search.batch_size * batches, device)
-    supernet = build_supernet(settings, data)
+    search, space, batches = settings.search, settings.search_space, BLOCK[device.type]
+    generator = torch.Generator().manual_seed(0)
+    data = random_images(source, search.valid_images + search.batch_size * batches, device)
+    few = data._replace(train=data.train.part(0, search.batch_size * batches))
+    supernet = space.supernet(shape_for(search, data))
     initialise(supernet, search.init_fan_in, generator)
-    accelerate(supernet.to(device), settings, device)
-    samples = policy_samples(settings, Controller(search.controller, settings.num_nodes, generator), seed=0)
-    arcs = list(itertools.islice(itertools.chain.from_iterable(samples), batches * (WARM_UP + LAPS)))
+    policy = policy_class(search.policy)(space, search, generator)
+    arcs = policy.propose(batches * (WARM_UP + LAPS), draw_for(0, "candidates"))
+    scorer = Scorer(settings, few, supernet, device)
     scores = Clock(device.type)
     for arc in arcs:
-        valid_accuracy(supernet, arc, data.train.part(0, search.batch_size * batches), search.batch_size)
+        scorer.valid_accuracy(arc)
         scores.step()
-    with torch.device("meta"):
-        shape_only = build_supernet(settings, data)
     sizes = Clock("cpu")
     for arc in arcs[: WARM_UP + LAPS]:
-        count_macs(shape_only, data.in_channels, data.image_size, arc)
+        scorer.size(arc)
         sizes.step()
     cost = _cost(device, began, [scores], sizes)
     return cost._replace(step=0.0, forward=cost.step / batches)
 
 
-def measure_augment(settings: AugmentSettings, source: Source, device: torch.device, began: float, arc: Arc) -> Cost:
-    """Steps and evaluations of one arc's training."""
-    from enas_core.training.evaluation import evaluate_network
-    from enas_core.training.network import AugmentRun
+def measure_augment(settings: AugmentStage, source: Source, device: torch.device, began: float, arc: Arc) -> Cost:
+    """Steps and evaluations of one arc's training, in a short epoch."""
+    from enas_core.training.network import NetworkTraining
 
-    batch = settings.augment.batch_size
-    images = batch * BLOCK[device.type] * (WARM_UP + AUGMENT_LAPS)
+    augment = settings.augment.model_copy(update={"num_epochs": 1})
+    laps = WARM_UP + AUGMENT_LAPS
+    images = augment.batch_size * BLOCK[device.type] * laps
     data = random_images(source, images, device)
-    short = data._replace(train=data.train.part(0, images))
-    run = AugmentRun(settings=settings, data=short, arc=arc, network="random", seed=0, device=device)
-    steps = Clock(device.type)
-    run.train_epoch(steps)
-    forwards = Clock(device.type)
-    evaluate_network(run.network, data.test.part(0, images), batch, forwards.step)
-    return _cost(device, began, [steps, forwards])
+    short = data._replace(train=data.train.part(0, images), test=data.test.part(0, images))
+    training = NetworkTraining(settings.model_copy(update={"augment": augment}), short, arc, "random", 0, device)
+    clock = Clock(device.type)
+    training.train(clock)
+    return _cost(device, began, clock.split(laps))
 
 
 def _cost(device: torch.device, began: float, clocks: Sequence[Clock], once: Clock | None = None) -> Cost:
@@ -247,5 +254,6 @@ def calibrate(name: str, experiment: Experiment, stage: str, device: str) -> lis
     log.info("measuring %s %s ...", name, stage)
     if stage != "augment":
         return [measure(stage, settings, device, source)]
-    arcs = draw_arcs(experiment.baseline, experiment.num_nodes, ARCS)
+    baseline = experiment.baseline
+    arcs = experiment.search_space.baseline(baseline.sampler, baseline.seed, ARCS)
     return [measure(stage, settings, device, source, arc) for arc in arcs]

@@ -1,7 +1,4 @@
-"""Plan the cost before paying it: which jobs a target needs, their device-hours, memory and wall-clock time.
-
-Snakemake's dry run says which jobs are left, a short calibration what each costs.
-"""
+"""What each job will take, from what the calibration has measured."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from enas_core.planning.calibrate import Cost, num_test
+from enas_core.policies import policy_class
 from enas_core.settings.experiment import Experiment
 from enas_core.training.schedule import steps_per_epoch
 
@@ -20,12 +18,12 @@ def typical(costs: Sequence[Cost]) -> Cost:
 
 
 def search_seconds(experiment: Experiment, cost: Cost) -> float:
-    """Of one search: steps, rewards and updates of the controller, validation and test of each epoch."""
+    """Of one search: steps, rewards and updates of the policy, validation and test of each epoch."""
     search, data = experiment.search, experiment.dataset
     steps = steps_per_epoch(data.num_train - search.valid_images, search.batch_size)
     evaluations = sum(steps_per_epoch(n, search.batch_size) for n in (search.valid_images, num_test(data)))
-    updates = search.controller.updates_per_epoch if search.policy == "controller" else 0
-    rewards = updates * search.controller.arcs_per_update
+    updates, arcs = policy_class(search.policy).plan(search)
+    rewards = updates * arcs
     epoch = steps * cost.step + (rewards + evaluations) * cost.forward + updates * cost.once
     return cost.start + search.num_epochs * epoch
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from enas_core.settings.search import Search
 from enas_core.spaces.space import Arc, SearchSpace
@@ -20,16 +20,25 @@ Draw = Callable[..., int]
 whenever it is made, so that interruptions change nothing."""
 
 
+class UpdatePlan(NamedTuple):
+    """How a policy learns in an epoch."""
+
+    updates: int
+    """How often `Policy.update` is called; 0: it does not learn."""
+    arcs: int
+    """From how many proposed arcs each time."""
+
+
 class Policy(ABC):
     """What chooses the arcs of a search. All it knows of arcs, it knows from the space."""
 
     columns: ClassVar[tuple[str, ...]] = ()
     """Columns of the search's epochs that this policy fills, besides those that are the same for all."""
 
-    updates_per_epoch: int = 0
-    """How often `update` is called in an epoch; 0: this policy does not learn."""
-    arcs_per_update: int = 1
-    """From how many proposed arcs each time."""
+    @classmethod
+    @abstractmethod
+    def plan(cls, search: Search) -> UpdatePlan:
+        """How it learns under these settings."""
 
     @abstractmethod
     def __init__(self, space: SearchSpace, search: Search, generator: Generator) -> None:

@@ -12,7 +12,7 @@ from torch import Generator
 
 from enas_core.console import UserError
 from enas_core.policies.controller import Controller
-from enas_core.policies.policy import Draw, Policy
+from enas_core.policies.policy import Draw, Policy, UpdatePlan
 from enas_core.settings.search import Search
 from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.space import Micro
@@ -27,6 +27,11 @@ class Reinforce(Policy):
 
     columns = (*(f"controller_{fact}" for fact in FACTS), "controller_baseline")
 
+    @classmethod
+    def plan(cls, search: Search) -> UpdatePlan:
+        """As the settings of the controller say."""
+        return UpdatePlan(search.controller.updates_per_epoch, search.controller.arcs_per_update)
+
     def __init__(self, space: SearchSpace, search: Search, generator: Generator) -> None:
         if not isinstance(space, Micro):
             raise UserError(
@@ -34,7 +39,6 @@ class Reinforce(Policy):
             )
         settings = search.controller
         self.settings = settings
-        self.updates_per_epoch, self.arcs_per_update = settings.updates_per_epoch, settings.arcs_per_update
         self.controller = Controller(space, settings, generator)
         self.baseline = 0.0
         self.steps = 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from enas_core.policies.policy import Draw, Policy
+from enas_core.policies.policy import Draw, Policy, UpdatePlan
 from enas_core.settings.search import Search
 from enas_core.spaces.space import Arc, SearchSpace
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 class Uniform(Policy):
     """Draws arcs of any space."""
+
+    @classmethod
+    def plan(cls, search: Search) -> UpdatePlan:
+        """It does not learn."""
+        return UpdatePlan(updates=0, arcs=1)
 
     def __init__(self, space: SearchSpace, search: Search, generator: Generator) -> None:
         self.space = space

@@ -10,10 +10,12 @@ from enas_core.settings.arcs import Transfer
 
 
 class Described(NamedTuple):
-    """One setting. `key` is dotted; `value` is what a JSON file would hold."""
+    """One setting."""
 
     key: str
-    value: Any
+    """With the sections that it is in: `search.controller.learning_rate`."""
+    value: str
+    """As JSON."""
     meaning: str
 
 
@@ -27,11 +29,12 @@ def describe(settings: Settings, prefix: str = "") -> list[Described]:
         if isinstance(value, Settings):
             sections += describe(value, f"{key}.")
         else:
-            rows.append(Described(key, _plain(value), " ".join((field.description or "").split())))
+            rows.append(Described(key, json.dumps(_plain(value)), " ".join((field.description or "").split())))
     return rows + sections
 
 
 def _plain(value: Any) -> Any:
+    """A value that JSON can write: a transferred arc is shown as the name of the experiment that it comes from."""
     if isinstance(value, dict):
         return {name: arc.source if isinstance(arc, Transfer) else arc for name, arc in value.items()}
     return value
@@ -46,5 +49,5 @@ def as_lines(rows: list[Described]) -> list[str]:
         if this_section != section:
             lines.append("")
             section = this_section
-        lines.append(f"{row.key} = {json.dumps(row.value)}  # {row.meaning}")
+        lines.append(f"{row.key} = {row.value}  # {row.meaning}")
     return lines

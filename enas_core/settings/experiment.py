@@ -19,12 +19,11 @@ from enas_core.settings.augment import AugmentSection
 from enas_core.settings.baseline import Baseline
 from enas_core.settings.checks import check_augmentation, check_held_out, check_training
 from enas_core.settings.dataset import DATASETS, Dataset
+from enas_core.settings.networks import RESERVED
 from enas_core.settings.search import Controller, SearchSection
 from enas_core.settings.select import Select
 from enas_core.spaces import space_class
 from enas_core.spaces.space import SearchSpace
-
-RESERVED_NETWORKS = re.compile(r"^(searched-s\d+|random-\d+)$")
 
 DEFAULT_SPACE = "micro"
 
@@ -92,7 +91,7 @@ class Experiment(PresetChoice):
             raise UserError(f"baseline.sampler: {error}") from None
 
     def _check_arc(self, name: str, arc: str | Transfer) -> None:
-        if RESERVED_NETWORKS.match(name):
+        if re.fullmatch(RESERVED, name):
             raise UserError(f"arcs.{name}: names like searched-s1 and random-00 are taken by the workflow")
         if isinstance(arc, str):
             try:

@@ -186,9 +186,9 @@ class SearchSpace(ABC):
         if last < self.smallest_batch(shape):
             of_head = shape.aux_head and self.smallest_batch(replace(shape, aux_head=False)) == 1
             raise UserError(
-                f"batch_size: {batch_size} leaves one image for the last batch of an epoch of {images}, which batch norm"
-                f" cannot train on where a map shrinks to one pixel, as {'the auxiliary head' if of_head else 'it'} does"
-                f" with images of {shape.image_size}x{shape.image_size}"
+                f"batch_size: {batch_size} leaves one image for the last batch of an epoch of {images}, which"
+                f" batch norm cannot train on where a map shrinks to one pixel, as {'the auxiliary head' if of_head else 'it'}"
+                f" does with images of {shape.image_size}x{shape.image_size}"
                 f"; allowed: another batch_size{' or aux_head: false' if of_head else ''}"
             )
 

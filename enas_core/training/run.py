@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from enas_core.data.prepared import Dataset
 from enas_core.files.inputs import Inputs
 from enas_core.files.tables import provenance, write_table
+from enas_core.settings.networks import NamedNetwork
 from enas_core.settings.stages import AugmentStage, SearchStage, fingerprint, to_json
 from enas_core.spaces.saved import save_network, save_supernet
 from enas_core.spaces.space import Arc
@@ -43,7 +45,7 @@ class Run:
         """TensorBoard's files of the first process."""
         return EventFiles(self.out_dir / "tensorboard") if self.tensorboard and self.processes.first else None
 
-    def made_by(self, settings: SearchStage | AugmentStage, identity: str) -> dict[str, str]:
+    def made_by(self, settings: SearchStage | AugmentStage, identity: str) -> dict[str, Any]:
         """Provenance of the outputs."""
         return provenance(describe_device(self.device, self.processes), fingerprint(settings)) | {"run": identity}
 
@@ -70,13 +72,13 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
     )
 
 
-def run_augment(settings: AugmentStage, arc: Arc, network_name: str, seed: int, run: Run) -> None:
+def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: int, run: Run) -> None:
     """Train one arc from scratch, from what is left of it to `model.pt` and `epochs.parquet`."""
     data = load_images(settings, run.data, run.device)
     identity = run_fingerprint(
-        "augment", to_json(settings), data.manifest.fingerprint, str(arc), network_name, str(seed)
+        "augment", to_json(settings), data.manifest.fingerprint, str(arc), network.name, str(seed)
     )
-    made_by = run.made_by(settings, identity)
+    made_by = run.made_by(settings, identity) | {"role": network.role, "search_seed": network.search_seed}
     weights, table = run.out_dir / "model.pt", run.out_dir / "epochs.parquet"
 
     def emit(training: NetworkTraining) -> None:
@@ -84,7 +86,7 @@ def run_augment(settings: AugmentStage, arc: Arc, network_name: str, seed: int, 
         write_table(table, "augment_epochs", training.epochs.rows, made_by)
 
     resume(
-        lambda: NetworkTraining(settings, data, arc, network_name, seed, run.device, run.events(), run.processes),
+        lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),
         StateDirectory(run.state_dir, identity, run.processes),
         run.save_every,
         run.inputs,

@@ -17,7 +17,6 @@ from enas_core.data.prepared import Dataset
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Policy
 from enas_core.settings.stages import SelectArcStage
-from enas_core.spaces.measure import child_size
 from enas_core.spaces.networks import Supernet
 from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
@@ -77,12 +76,13 @@ class Scorer:
                 "space": self.settings.space,
                 "arc": str(arc),
                 "valid_accuracy": self.valid_accuracy(arc),
-                **self._size(arc),
+                **self.size(arc),
             }
             for arc in progress(arcs, f"{source} candidates", len(arcs))
         ]
 
-    def _size(self, arc: Arc) -> Row:
+    def size(self, arc: Arc) -> Row:
+        """Of the path that an arc takes through the supernet."""
         size = child_size(self.without_values, arc)
         return {"params": size.params, "macs": size.macs}
 

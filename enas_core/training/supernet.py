@@ -59,7 +59,8 @@ class SupernetTraining:
         self.supernet = space.supernet(shape_for(search, data))
         initialise(self.supernet, search.init_fan_in, generator)
         accelerate(self.supernet.to(device), settings, device, processes)
-        self.policy = policy_class(search.policy)(space, search, generator)
+        kind = policy_class(search.policy)
+        self.policy, self.update_plan = kind(space, search, generator), kind.plan(search)
 
         self.descent = Descent(name, self.supernet, search, count, processes)
         self.epochs = Epochs(name, search.num_epochs, "valid_accuracy", events)
@@ -107,13 +108,12 @@ class SupernetTraining:
 
     def train_policy(self, watch: Watch) -> None:
         """The policy's updates, each from the accuracies of several arcs, each on a validation batch of its own."""
-        policy, at = self.policy, self.at
+        at = self.at
+        total, arcs_each = self.update_plan
         rows = self._reward_rows()
-        updates = range(at.update, policy.updates_per_epoch)
-        for update in progress(
-            updates, f"{self.descent.name} epoch {at.epoch} policy", policy.updates_per_epoch, at.update
-        ):
-            arcs = policy.propose(policy.arcs_per_update, self._draw("reward arcs", update))
+        updates = range(at.update, total)
+        for update in progress(updates, f"{self.descent.name} epoch {at.epoch} policy", total, at.update):
+            arcs = self.policy.propose(arcs_each, self._draw("reward arcs", update))
             accuracies = torch.zeros(len(arcs), dtype=torch.float32, device=self.device)
             for k in self.processes.deal(len(arcs)):
                 if k is not None:
@@ -126,7 +126,7 @@ class SupernetTraining:
 
     def _reward_rows(self) -> Tensor:
         """Validation images of each reward batch [U, A, B]: one permutation after another."""
-        updates, arcs = self.policy.updates_per_epoch, self.policy.arcs_per_update
+        updates, arcs = self.update_plan
         count = len(self.valid_split)
         size = min(self.settings.search.batch_size, count)
         needed = updates * arcs * size

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from enas_core.training.steplog import StepLog
 from torch import nn
 
 from enas_core.data.prepared import Split
@@ -18,7 +19,6 @@ from enas_core.training.device import pick_device
 from enas_core.training.evaluation import child_accuracy, evaluate_network, hits, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters, untrained_state
 from enas_core.training.randomness import factors
-from enas_core.training.steplog import StepLog
 
 CPU = torch.device("cpu")
 SHAPES = [(3, 5), (7,), (1, 2, 3, 3), (), (16,)]

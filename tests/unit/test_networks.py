@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from enas_core.training.saved_supernet import load_supernet, save_supernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,6 @@ from enas_core.spaces.micro.network import Network
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.micro.supernet import Supernet
 from enas_core.spaces.saved import load_network, save_network
-from enas_core.training.saved_supernet import load_supernet, save_supernet
 
 SIZES = [8, 9, 11, 13, 17]
 FACTS = {"classes": ["a", "b", "c"], "mean": [0.5], "std": [0.25], "experiment": "tiny", "test_accuracy": 0.5}

@@ -5,12 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from enas_core.spaces.draw_arcs import draw_arcs
 
 from enas_core import random_arcs
 from enas_core.files.tables import read_provenance, read_table
 from enas_core.settings.experiment import RandomArcs
+from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsSettings, fingerprint, to_json
-from enas_core.spaces.draw_arcs import draw_arcs, network_name
 from enas_core.spaces.micro.arc import Arc
 from enas_core.spaces.micro.sampling import SAMPLERS, reference_arc, uniform_arc
 
@@ -95,7 +96,8 @@ def test_table(stage):
     code, rows = stage(3)
     assert code == 0
     assert rows == [
-        {"network": f"random-0{i}", "sampler": "uniform", "seed": 5, "index": i, "arc": str(uniform_arc(5 + i))}
+        {"network": f"random-0{i}", "sampler": "uniform", "seed": 5, "index": i}
+        | {"space": "micro", "arc": str(uniform_arc(5 + i))}
         for i in range(3)
     ]
 
@@ -124,7 +126,7 @@ def test_more_arcs_leave_the_first_ones_alone(stage):
 
 
 def test_names_are_as_wide_as_needed():
-    assert [network_name(i) for i in (0, 9, 10, 99, 100)] == [
+    assert [random_network(i).name for i in (0, 9, 10, 99, 100)] == [
         f"random-{text}" for text in ("00", "09", "10", "99", "100")
     ]
 

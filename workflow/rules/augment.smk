@@ -4,7 +4,7 @@
 # An arc of config.yaml, or the one that another experiment has found.
 rule named_arc:
     input:
-        candidates=lambda wildcards: source_candidates(named_arc(wildcards)),
+        candidates=source_candidates,
     output:
         "results/{experiment}/arcs/{named}.txt",
     log:
@@ -12,11 +12,7 @@ rule named_arc:
     benchmark:
         "results/{experiment}/benchmarks/named_arc-{named}.tsv"
     params:
-        source=lambda wildcards, input: (
-            f"--candidates {input.candidates}"
-            if input.candidates
-            else f"--arc {shlex.quote(named_arc(wildcards))}"
-        ),
+        source=arc_source,
     shell:
         "python -m enas_core.final {params.source} --arc-out {output} --log-file {log}"
 
@@ -34,33 +30,37 @@ rule augment:
         "results/{experiment}/logs/augment-{network}-seed{seed}.log",
     benchmark:
         "results/{experiment}/benchmarks/augment-{network}-seed{seed}.tsv"
-    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    threads: cpu_threads
     resources:
-        gpu=1,
+        gpu=gpus,
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=lambda wildcards, attempt: 48 * 60 * attempt,
+        mem_mb=per_attempt(16000),
+        runtime=per_attempt(48 * 60),
     params:
         data=subpath(input.manifest, parent=True),
+        origin=network_origin,
         out_dir=subpath(output.epochs, parent=True),
+        state_dir=f"{STATE}/augment/{{network}}/seed{{seed}}",
     shell:
         "python -m enas_core.augment --config {input.config} --data {params.data} --arc-file {input.arc}"
-        " --network {wildcards.network} --seed {wildcards.seed} --out-dir {params.out_dir}"
-        " --state-dir results/{wildcards.experiment}/_state/augment/{wildcards.network}/seed{wildcards.seed}"
+        " --network {wildcards.network} {params.origin} --seed {wildcards.seed}"
+        " --out-dir {params.out_dir} --state-dir {params.state_dir}"
         " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --gpus {resources.gpu}"
         " --log-file {log}"
 
 
 rule final:
     input:
-        candidates=lambda wildcards: own_candidates(wildcards.experiment),
-        models=lambda wildcards: expand(
-            "results/{experiment}/networks/{network}/seed{seed}/model.pt",
-            experiment=wildcards.experiment,
-            network=searched_networks(wildcards.experiment),
-            seed=experiment(wildcards).augment.seeds[0],
+        candidates=collect(
+            "results/{{experiment}}/search/s{seed}/own/candidates.parquet",
+            seed=search_seeds,
+        ),
+        models=collect(
+            "results/{{experiment}}/networks/{network}/seed{seed}/model.pt",
+            network=searched_networks,
+            seed=first_augment_seed,
         ),
     output:
         "results/{experiment}/final.pt",
@@ -69,7 +69,7 @@ rule final:
     benchmark:
         "results/{experiment}/benchmarks/final.tsv"
     params:
-        models=lambda wildcards, input: folders(input.models),
+        models=folders_of("models"),
     shell:
         "python -m enas_core.final --candidates {input.candidates} --models {params.models} --out {output}"
         " --log-file {log}"

@@ -3,12 +3,14 @@
 
 rule compare:
     input:
-        epochs=lambda wildcards: trainings(wildcards.experiment, "epochs.parquet"),
-        models=lambda wildcards: trainings(wildcards.experiment, "model.pt"),
-        searches=lambda wildcards: searches(wildcards.experiment, "epochs.parquet"),
-        candidates=lambda wildcards: searches(
-            wildcards.experiment, "candidates.parquet"
+        epochs=TRAINING_EPOCHS,
+        models=collect(
+            "results/{{experiment}}/networks/{network}/seed{seed}/model.pt",
+            network=all_networks,
+            seed=augment_seeds,
         ),
+        searches=SEARCH_EPOCHS,
+        candidates=CANDIDATES,
     output:
         metrics="results/{experiment}/metrics.parquet",
         comparison="results/{experiment}/comparison.parquet",
@@ -24,11 +26,11 @@ rule compare:
     benchmark:
         "results/{experiment}/benchmarks/compare.tsv"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
     params:
-        networks=lambda wildcards, input: folders(input.epochs),
-        searches=lambda wildcards, input: folders(input.candidates),
+        networks=folders_of("epochs"),
+        searches=folders_of("candidates"),
         out_dir=subpath(output.metrics, parent=True),
     shell:
         "python -m enas_core.compare --networks {params.networks} --searches {params.searches}"
@@ -37,7 +39,7 @@ rule compare:
 
 rule plot_search:
     input:
-        epochs=lambda wildcards: searches(wildcards.experiment, "epochs.parquet"),
+        epochs=SEARCH_EPOCHS,
     output:
         report(
             "results/{experiment}/report/search.svg",
@@ -56,10 +58,7 @@ rule plot_search:
 
 rule plot_candidates:
     input:
-        config="results/{experiment}/config/search.json",
-        candidates=lambda wildcards: searches(
-            wildcards.experiment, "candidates.parquet"
-        ),
+        candidates=CANDIDATES,
     output:
         report(
             "results/{experiment}/report/candidates.svg",
@@ -73,14 +72,14 @@ rule plot_candidates:
     benchmark:
         "results/{experiment}/benchmarks/plot_candidates.tsv"
     params:
-        seeds=lambda wildcards: experiment(wildcards).search.seeds,
+        seeds=search_seeds,
     script:
         "../scripts/plot_candidates.py"
 
 
 rule plot_augment:
     input:
-        epochs=lambda wildcards: trainings(wildcards.experiment, "epochs.parquet"),
+        epochs=TRAINING_EPOCHS,
     output:
         report(
             "results/{experiment}/report/augment.svg",
@@ -158,12 +157,10 @@ rule write_tables:
     input:
         metrics="results/{experiment}/metrics.parquet",
         config=expand("results/{{experiment}}/config/{stage}.json", stage=STAGES),
-        tables=lambda wildcards: [
-            f"results/{wildcards.experiment}/random_arcs.parquet",
-            *searches(wildcards.experiment, "epochs.parquet"),
-            *searches(wildcards.experiment, "candidates.parquet"),
-            *trainings(wildcards.experiment, "epochs.parquet"),
-        ],
+        random_arcs="results/{experiment}/random_arcs.parquet",
+        searches=SEARCH_EPOCHS,
+        candidates=CANDIDATES,
+        epochs=TRAINING_EPOCHS,
     output:
         comparison=report(
             "results/{experiment}/report/comparison.html",
@@ -197,7 +194,7 @@ rule write_tables:
 # All figures and tables of an experiment, for snakemake --report.
 rule report_files:
     input:
-        lambda wildcards: report_files(wildcards.experiment),
+        collect("results/{{experiment}}/report/{file}", file=report_files),
     output:
         touch("results/{experiment}/report/complete"),
     log:

@@ -9,11 +9,7 @@ rule resolve_config:
     benchmark:
         "results/{experiment}/benchmarks/resolve_config-{stage}.tsv"
     params:
-        settings=lambda wildcards: to_json(
-            stage_settings(
-                wildcards.experiment, experiment(wildcards), wildcards.stage
-            )
-        ),
+        settings=resolved_settings,
     shell:
         "python -m enas_core.config --resolved {params.settings:q} --out {output} 2> {log}"
 
@@ -30,13 +26,14 @@ rule prepare_data:
         "results/{experiment}/benchmarks/prepare_data.tsv"
     resources:
         data_path=DATA_PATH,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(60),
     params:
+        download_dir=DOWNLOADS,
         out_dir=subpath(output.manifest, parent=True),
     shell:
-        "python -m enas_core.prepare_data --config {input.config} {resources.data_path} --download-dir results/_downloads"
-        " --out-dir {params.out_dir} --log-file {log}"
+        "python -m enas_core.prepare_data --config {input.config} {resources.data_path}"
+        " --download-dir {params.download_dir} --out-dir {params.out_dir} --log-file {log}"
 
 
 rule random_arcs:
@@ -49,7 +46,7 @@ rule random_arcs:
     benchmark:
         "results/{experiment}/benchmarks/random_arcs.tsv"
     params:
-        num_arcs=lambda wildcards: experiment(wildcards).baseline.num_arcs,
+        num_arcs=num_random_arcs,
     shell:
         "python -m enas_core.random_arcs --config {input.config} --count {params.num_arcs} --out {output} --log-file {log}"
 
@@ -65,5 +62,5 @@ rule random_arc:
     benchmark:
         "results/{experiment}/benchmarks/random_arc-{index}.tsv"
     shell:
-        "python -m enas_core.random_arcs --config {input.config} --index $((10#{wildcards.index})) --arc-out {output}"
+        "python -m enas_core.random_arcs --config {input.config} --index {wildcards.index} --arc-out {output}"
         " --log-file {log}"

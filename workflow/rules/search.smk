@@ -13,20 +13,21 @@ rule search:
         "results/{experiment}/logs/search-s{seed}.log",
     benchmark:
         "results/{experiment}/benchmarks/search-s{seed}.tsv"
-    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    threads: cpu_threads
     resources:
-        gpu=1,
+        gpu=gpus,
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 24 * 60 * attempt,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(24 * 60),
     params:
         data=subpath(input.manifest, parent=True),
         out_dir=subpath(output.epochs, parent=True),
+        state_dir=f"{STATE}/search/s{{seed}}",
     shell:
         "python -m enas_core.search --config {input.config} --data {params.data} --seed {wildcards.seed}"
-        " --out-dir {params.out_dir} --state-dir results/{wildcards.experiment}/_state/search/s{wildcards.seed}"
+        " --out-dir {params.out_dir} --state-dir {params.state_dir}"
         " --save-every {resources.save_every} {resources.tensorboard} --device {resources.device} --gpus {resources.gpu}"
         " --log-file {log}"
 
@@ -44,12 +45,12 @@ rule select_arc:
         "results/{experiment}/logs/select_arc-s{seed}.log",
     benchmark:
         "results/{experiment}/benchmarks/select_arc-s{seed}.tsv"
-    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    threads: cpu_threads
     resources:
-        gpu=1,
+        gpu=gpus,
         device=WORKFLOW.device,
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=per_attempt(6000),
+        runtime=per_attempt(120),
     params:
         data=subpath(input.manifest, parent=True),
         out_dir=subpath(output.candidates, parent=True),
@@ -68,10 +69,8 @@ rule score_arcs:
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
         own="results/{experiment}/search/s{seed}/own/candidates.parquet",
         random_arcs="results/{experiment}/random_arcs.parquet",
-        named_arcs=lambda wildcards: expand(
-            "results/{experiment}/arcs/{named}.txt",
-            experiment=wildcards.experiment,
-            named=experiment(wildcards).arcs,
+        named_arcs=collect(
+            "results/{{experiment}}/arcs/{named}.txt", named=named_networks
         ),
     output:
         "results/{experiment}/search/s{seed}/candidates.parquet",
@@ -79,12 +78,12 @@ rule score_arcs:
         "results/{experiment}/logs/score_arcs-s{seed}.log",
     benchmark:
         "results/{experiment}/benchmarks/score_arcs-s{seed}.tsv"
-    threads: lambda wildcards: experiment(wildcards).cpu_threads
+    threads: cpu_threads
     resources:
-        gpu=1,
+        gpu=gpus,
         device=WORKFLOW.device,
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=per_attempt(6000),
+        runtime=per_attempt(120),
     params:
         data=subpath(input.manifest, parent=True),
         out_dir=subpath(output[0], parent=True),

@@ -4,22 +4,28 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.analysis.comparison import role_of
-from enas_core.files.tables import read_table
+from enas_core.files.tables import read_provenance, read_table
+
+PANELS = {
+    "train_loss": ("Training loss", "cross-entropy, nats"),
+    "test_accuracy": ("Test accuracy", "fraction"),
+}
 
 reporting.start(snakemake.log[0])
-trainings = [read_table(Path(path), "augment_epochs") for path in snakemake.input.epochs]
-trainings.sort(key=lambda rows: role_of(rows[0]["network"])[0] == "searched")  # found ones on top
+trainings = []
+for path in map(Path, snakemake.input.epochs):
+    trainings.append((read_provenance(path)["role"], read_table(path, "augment_epochs")))
+trainings.sort(key=lambda training: training[0] == "searched")  # found ones are drawn last, on top
+
 figure, axes = reporting.panels(2, height=3.6)
-for ax, column, title in zip(axes, ("train_loss", "test_accuracy"), ("Training loss", "Test accuracy"), strict=True):
-    for rows in trainings:
-        role, _ = role_of(rows[0]["network"])
+for ax, (column, (title, unit)) in zip(axes, PANELS.items(), strict=True):
+    for role, rows in trainings:
         look = reporting.ROLES[role]
         width = 2.0 if role == "searched" else 1.0
+        epochs = [row["epoch"] for row in rows]
         values = [row[column] for row in rows]
-        ax.plot([row["epoch"] for row in rows], values, look.line, color=look.colour, lw=width, label=look.label)
-    ax.set(title=title, xlabel="epoch", ylabel="cross-entropy, nats" if column == "train_loss" else "fraction")
+        ax.plot(epochs, values, look.line, color=look.colour, lw=width, label=look.label)
+    ax.set(title=title, xlabel="epoch", ylabel=unit)
     ax.locator_params(axis="x", integer=True)
-handles = dict(zip(*reversed(axes[1].get_legend_handles_labels()), strict=True))
-axes[1].legend(handles.values(), handles.keys())
+reporting.legend(axes[1])
 reporting.save(figure, snakemake.output[0])

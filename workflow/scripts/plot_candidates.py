@@ -5,21 +5,23 @@ from pathlib import Path
 import reporting
 
 from enas_core.files.tables import read_table
-from enas_core.settings.stages import SearchSettings, load_stage_settings
 
 ENOUGH_FOR_A_BOX = 5
+LOOKS = {
+    "policy": reporting.ROLES["searched"],
+    "random": reporting.ROLES["random"],
+    "named": reporting.ROLES["named"],
+}
 
 reporting.start(snakemake.log[0])
-policy = load_stage_settings(Path(snakemake.input.config), SearchSettings).search.policy
-own = reporting.Look("controller" if policy == "controller" else "policy (random)", *reporting.ROLES["searched"][1:])
-looks = {"controller": own, "random": reporting.ROLES["random"], "named": reporting.ROLES["named"]}
-
-groups = []
+groups = []  # of candidates with the same source: label, look, rows
 for seed, path in zip(snakemake.params.seeds, snakemake.input.candidates, strict=True):
     rows = read_table(Path(path), "candidates")
-    for source, look in looks.items():
-        if members := [row for row in rows if row["source"] == source]:
-            groups.append((f"{look.label}\nsearch seed {seed}, n = {len(members)}", look, members))
+    for source, look in LOOKS.items():
+        members = [row for row in rows if row["source"] == source]
+        if members:
+            name = members[0]["policy"] if source == "policy" else look.label
+            groups.append((f"{name}\nsearch seed {seed}, n = {len(members)}", look, members))
 
 figure, ax = reporting.panels(1, height=1.2 + 0.75 * len(groups))
 for y, (_, look, rows) in enumerate(groups):
@@ -33,9 +35,9 @@ for y, (_, look, rows) in enumerate(groups):
     for row, value, height in zip(rows, values, heights, strict=True):
         if row["selected"]:
             ax.scatter([value], [height], 170, "none", marker="*", edgecolors="black", label="selected")
+
 ax.set_yticks(range(len(groups)), [label for label, _, _ in groups])
 ax.set_ylim(len(groups) - 0.5, -0.5)
 ax.set(title="Candidates under the shared weights", xlabel="accuracy on the validation images, shared weights")
-handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-ax.legend(handles.values(), handles.keys(), loc="best")
+reporting.legend(ax, loc="best")
 reporting.save(figure, snakemake.output[0])

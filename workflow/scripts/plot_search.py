@@ -19,9 +19,12 @@ PANELS = {
     },
     "Controller: entropy of its arcs": {"controller_entropy": ("entropy, nats", reporting.GREEN, "-")},
 }
+FEW_EPOCHS = 30
+"""Up to so many epochs, each is marked by a point."""
 
 reporting.start(snakemake.log[0])
 searches = [read_table(Path(path), "search_epochs") for path in snakemake.input.epochs]
+
 figure, axes = reporting.panels(2, rows=2, height=2.6)
 for ax, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
     ax.set_title(title)
@@ -29,11 +32,12 @@ for ax, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
         reporting.nothing(ax, "no controller was trained (search.policy: random)")
         continue
     for column, (label, colour, line) in lines.items():
-        for i, rows in enumerate(searches):
+        for rows in searches:
+            epochs = [row["epoch"] for row in rows]
             values = [row[column] for row in rows]
-            marker = "." if len(rows) <= 30 else None
-            ax.plot([row["epoch"] for row in rows], values, line, color=colour, marker=marker, label="" if i else label)
+            marker = "." if len(rows) <= FEW_EPOCHS else None
+            ax.plot(epochs, values, line, color=colour, marker=marker, label=label)
     ax.set_xlabel("epoch")
     ax.locator_params(axis="x", integer=True)
-    ax.legend()
+    reporting.legend(ax)
 reporting.save(figure, snakemake.output[0])

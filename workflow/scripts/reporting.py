@@ -71,6 +71,13 @@ def spread(count: int) -> Iterator[float]:
     return ((k * 0.618 % 1 - 0.5) / 2 for k in range(count)) if count > 1 else iter([0.0] * count)
 
 
+def legend(ax: Axes, **options: Any) -> None:
+    """A legend in which every label stands once."""
+    handles, labels = ax.get_legend_handles_labels()
+    by_label = dict(zip(labels, handles, strict=True))
+    ax.legend(by_label.values(), by_label.keys(), **options)
+
+
 def nothing(ax: Axes, text: str) -> None:
     """Say why a panel is empty."""
     ax.set_axis_off()

@@ -7,8 +7,7 @@ import reporting
 from enas_core.analysis.comparison import summarise
 from enas_core.files.tables import SCHEMAS, read_provenance, read_table
 from enas_core.settings.describe import describe
-from enas_core.settings.experiment import Experiment
-from enas_core.settings.stages import STAGES, load_stage_settings
+from enas_core.settings.stages import STAGES, read_stage
 
 MEANINGS = {
     "n_searched": "networks found, one for each search seed",
@@ -30,45 +29,61 @@ MEANINGS = {
     "train_hours": "device-hours of all trainings",
 }
 
+BOUNDS = {
+    "ri_low": "relative_improvement",
+    "ri_high": "relative_improvement",
+    "tau_low": "kendall_tau",
+    "tau_high": "kendall_tau",
+}
+"""Ends of intervals, and the quantity whose remark says why there is none."""
 
-def settings_rows(folder: Path) -> list[list[str]]:
-    """Stage, key, value and meaning of every setting."""
-    common = {name: " ".join((field.description or "").split()) for name, field in Experiment.model_fields.items()}
+PROVENANCE = ("enas_version", "git_commit", "torch_version", "device", "config_fingerprint")
+
+
+def write_comparison(path: str, name: str, metrics: list[dict]) -> None:
+    """One row a quantity."""
+    summary, reasons = summarise(metrics)
     rows = []
+    for column, meaning in MEANINGS.items():
+        value = summary[column]
+        reason_of = BOUNDS.get(column, column) if value is None else column
+        rows.append([column, value, meaning, reasons.get(reason_of, "")])
+    title = f"{name}: found against random"
+    table = reporting.table(title, ["quantity", "value", "meaning", "remark"], rows)
+    reporting.write_page(path, title, [table])
+
+
+def write_networks(path: str, name: str, metrics: list[dict]) -> None:
+    """One row a training, the best first; the long arc is the last column."""
+    shown = [column for column in SCHEMAS["metrics"].names if column not in ("experiment", "dataset", "arc")]
+    columns = [*shown, "arc"]
+    best_first = sorted(metrics, key=lambda row: -row["test_accuracy"])
+    title = f"{name}: trained networks"
+    table = reporting.table(title, columns, [[row[column] for column in columns] for row in best_first])
+    reporting.write_page(path, title, [table])
+
+
+def write_settings(path: str, name: str, config: Path, tables: list[str]) -> None:
+    """The settings as each stage has seen them, and what made each table."""
+    settings = []
     for stage, model in STAGES.items():
-        for line in filter(None, describe(load_stage_settings(folder / f"{stage}.json", model))):
-            (key, rest) = line.split(" = ", 1)
-            value, _, meaning = rest.partition("  # ")
-            rows.append([stage, key, value, meaning or common.get(key, "")])
-    return rows
+        described = describe(read_stage(config / f"{stage}.json", model))
+        settings += [[stage, row.key, row.value, row.meaning] for row in described]
+    makers = []
+    for table in tables:
+        made_by = read_provenance(Path(table))
+        makers.append([table, *(made_by.get(fact) for fact in PROVENANCE)])
+    pages = [
+        reporting.table("Settings of each stage", ["stage", "setting", "value", "meaning"], settings),
+        reporting.table("What made each table", ["file", *PROVENANCE], makers),
+    ]
+    reporting.write_page(path, f"{name}: settings and provenance", pages)
 
 
 reporting.start(snakemake.log[0])
-name = snakemake.wildcards.experiment
-metrics = read_table(Path(snakemake.input.metrics), "metrics")
-
-row, reasons = summarise(metrics)
-bounds = {"ri_low": "relative_improvement", "ri_high": "relative_improvement"}
-bounds |= {"tau_low": "kendall_tau", "tau_high": "kendall_tau"}
-comparison = [
-    [column, row[column], meaning, reasons.get(column if row[column] is not None else bounds.get(column, column), "")]
-    for column, meaning in MEANINGS.items()
-]
-title = f"{name}: found against random"
-page = reporting.table(title, ["quantity", "value", "meaning", "remark"], comparison)
-reporting.write_page(snakemake.output.comparison, title, [page])
-
-columns = [column for column in SCHEMAS["metrics"].names if column not in ("experiment", "dataset", "arc")] + ["arc"]
-title = f"{name}: trained networks"
-rows = [[m[column] for column in columns] for m in sorted(metrics, key=lambda m: -m["test_accuracy"])]
-reporting.write_page(snakemake.output.networks, title, [reporting.table(title, columns, rows)])
-
-title = f"{name}: settings and provenance"
-config = Path(snakemake.input.config[0]).parent
-made = {path: read_provenance(Path(path)) for path in [*snakemake.input.tables, snakemake.input.metrics]}
-facts = ["enas_version", "git_commit", "torch_version", "device", "config_fingerprint"]
-pages = [
-    reporting.table("Settings of each stage", ["stage", "setting", "value", "meaning"], settings_rows(config)),
-    reporting.table("What made each table", ["file", *facts], ([p, *map(made[p].get, facts)] for p in made)),
-]
-reporting.write_page(snakemake.output.settings, title, pages)
+experiment, files = snakemake.wildcards.experiment, snakemake.input
+metrics = read_table(Path(files.metrics), "metrics")
+write_comparison(snakemake.output.comparison, experiment, metrics)
+write_networks(snakemake.output.networks, experiment, metrics)
+tables = [files.random_arcs, *files.searches, *files.candidates, *files.epochs, files.metrics]
+write_settings(snakemake.output.settings, experiment, Path(files.config[0]).parent, tables)

@@ -1,0 +1,146 @@
+"""Reading results: the trainings and searches of one experiment, and the metrics of finished ones.
+
+`enas_core.compare` as a stage reads the folders of trainings (`epochs.parquet`, `model.pt`) and of searches
+(`epochs.parquet`, `candidates.parquet`); for people it reads `metrics.parquet` of any number of experiments. The
+figures of the report read that too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from enas_core.analysis.statistics import mean_of_known
+from enas_core.console import UserError, log
+from enas_core.files.tables import read_provenance, read_table
+from enas_core.settings.networks import ROLES
+
+Row = dict[str, Any]
+
+
+class SearchResult(NamedTuple):
+    """What one search cost, and its shared-weight accuracy of each arc that it has scored."""
+
+    seconds: float
+    accuracies: dict[str, float]
+
+
+def read_search(folder: Path) -> tuple[int, SearchResult]:
+    """Seed and result of the search in `folder`."""
+    epochs = _read_rows(folder / "epochs.parquet", "search_epochs")
+    candidates = _read_rows(folder / "candidates.parquet", "candidates")
+    seconds = math.fsum(row["seconds"] for row in epochs)
+    accuracies = {row["arc"]: row["valid_accuracy"] for row in candidates}
+    return epochs[0]["seed"], SearchResult(seconds, accuracies)
+
+
+def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
+    """The row of `metrics` of the training in `folder`. `searches` are those of the experiment, by seed."""
+    path = folder / "epochs.parquet"
+    epochs = _read_rows(path, "augment_epochs")
+    last = epochs[-1]
+    made_by = read_provenance(path)
+    role, search_seed = _origin(path, made_by)
+    params, macs = _network_size(folder / "model.pt")
+    own_search = searches.get(search_seed) if search_seed is not None else None
+    return {
+        "experiment": last["experiment"],
+        "dataset": last["dataset"],
+        "network": last["network"],
+        "role": role,
+        "space": last["space"],
+        "arc": last["arc"],
+        "search_seed": search_seed,
+        "seed": last["seed"],
+        "params": params,
+        "macs": macs,
+        "shared_accuracy": _shared_accuracy(last["arc"], [own_search] if own_search else list(searches.values())),
+        "test_accuracy": last["test_accuracy"],
+        "test_error": 1 - last["test_accuracy"],
+        "epochs": len(epochs),
+        "seconds": math.fsum(row["seconds"] for row in epochs),
+        "search_seconds": own_search.seconds if own_search else None,
+        "device": made_by.get("device"),
+    }
+
+
+def _origin(path: Path, made_by: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Role of the network whose training wrote `path`, and the seed of the search that found it."""
+    role = made_by.get("role")
+    if role not in ROLES:
+        raise UserError(
+            f"{path}: does not say where its network comes from, as an earlier version wrote it: train it again,"
+            " or give enas_core.augment the option --role"
+        )
+    return role, made_by.get("search_seed")
+
+
+def _shared_accuracy(arc: str, searches: Sequence[SearchResult]) -> float | None:
+    """Mean shared-weight accuracy of an arc over the searches that have scored it."""
+    return mean_of_known(search.accuracies.get(arc) for search in searches)
+
+
+def _network_size(path: Path) -> tuple[int, int]:
+    """Parameters and multiply-accumulates of the network in a model.pt, without its auxiliary head."""
+    from enas_core.spaces.measure import count_macs, count_parameters
+    from enas_core.spaces.saved import load_untrained
+
+    network = load_untrained(path)
+    parameters = count_parameters(network) - count_parameters(network.aux_head)
+    return parameters, count_macs(network, network.settings["in_channels"], network.settings["image_size"])
+
+
+def read_results(paths: Sequence[Path]) -> dict[str, list[Row]]:
+    """Metrics by the folder that they are in. What cannot be read is reported and left out; raises UserError when
+    nothing is left."""
+    results = {}
+    for path in find_metrics(paths):
+        try:
+            results[str(path.parent)] = read_metrics(path)
+        except UserError as error:
+            log.info("left out: %s", error)
+    if not results:
+        raise UserError("there is nothing to compare")
+    return results
+
+
+def find_metrics(paths: Sequence[Path]) -> list[Path]:
+    """metrics.parquet of each path, which is a table, an experiment's folder, or a folder of experiments. Each table
+    comes once, however often its folder is named. A path without any is reported and left out."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        tables = _metrics_below(path)
+        if not tables:
+            log.info("left out: %s: no metrics.parquet there; `snakemake %s/comparison.parquet` makes it", path, path)
+        for table in tables:
+            found.setdefault(table.resolve(), table)
+    return list(found.values())
+
+
+def _metrics_below(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if (path / "metrics.parquet").is_file():
+        return [path / "metrics.parquet"]
+    return [table for table in sorted(path.glob("*/metrics.parquet")) if table.is_file()]
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """A metrics table of this or another version. Raises UserError, one line, when it is none."""
+    rows = _read_rows(path, "metrics", required=("network", "role", "test_accuracy"))
+    for row in rows:
+        if row["network"] is None or row["role"] is None:
+            raise UserError(f"{path}: a row has no network or no role")
+        if not 0 <= (row["test_accuracy"] or 0.0) <= 1:
+            raise UserError(f"{path}: test_accuracy {row['test_accuracy']} of {row['network']} is not a fraction 0..1")
+    return rows
+
+
+def _read_rows(path: Path, kind: str, required: Sequence[str] | None = None) -> list[Row]:
+    """Rows of a table that must have some."""
+    rows = read_table(path, kind, required)
+    if not rows:
+        raise UserError(f"{path}: holds no rows")
+    return rows
