@@ -185,11 +185,11 @@ class SearchSpace(ABC):
         last = images % batch_size or batch_size
         if last < self.smallest_batch(shape):
             of_head = shape.aux_head and self.smallest_batch(replace(shape, aux_head=False)) == 1
+            shrinks = "that of the auxiliary head" if of_head else "the last one"
             raise UserError(
-                f"batch_size: {batch_size} leaves one image for the last batch of an epoch of {images}, which"
-                f" batch norm cannot train on where a map shrinks to one pixel, as {'the auxiliary head' if of_head else 'it'}"
-                f" does with images of {shape.image_size}x{shape.image_size}"
-                f"; allowed: another batch_size{' or aux_head: false' if of_head else ''}"
+                f"batch_size: {batch_size} leaves one image for the last batch of an epoch of {images}, which batch"
+                f" norm cannot train on where a map shrinks to one pixel, as {shrinks} does with images of"
+                f" {shape.image_size}x{shape.image_size}; allowed: another batch_size{' or aux_head: false' if of_head else ''}"
             )
 
 

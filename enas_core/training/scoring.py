@@ -17,6 +17,7 @@ from enas_core.data.prepared import Dataset
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Policy
 from enas_core.settings.stages import SelectArcStage
+from enas_core.spaces.measure import child_size
 from enas_core.spaces.networks import Supernet
 from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
