@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from enas_core.spaces.micro.network import MicroNetwork
     from enas_core.spaces.micro.supernet import MicroSupernet
 
+
 class Micro(SearchSpace):
     """Cells of `num_nodes` nodes, a normal and a reduction one."""
 
