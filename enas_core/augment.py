@@ -10,7 +10,8 @@ from enas_core.fields import Name
 from enas_core.files.inputs import Inputs
 from enas_core.options import MOST_GPUS, Parser, checked, run_stage
 from enas_core.settings.stages import AugmentSettings, load_stage_settings
-from enas_core.spaces.micro.arc import read_arc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
 from enas_core.training.device import placed
 from enas_core.training.network import run_augment
 
@@ -19,7 +20,7 @@ def stage(options: argparse.Namespace) -> None:
     """The stage, from its options."""
     inputs = Inputs(options.config, options.data / "manifest.json", options.arc_file)
     settings = load_stage_settings(options.config, AugmentSettings)
-    arc = read_arc(options.arc_file, settings.num_nodes)
+    arc = Micro(MicroSettings(num_nodes=settings.num_nodes)).read(options.arc_file)
     with placed("augment", options, settings.cpu_threads) as (device, processes):
         run_augment(options, settings, arc, inputs, device, processes)
 

@@ -10,7 +10,7 @@ from enas_core.console import UserError, log
 from enas_core.files.atomic import write_bytes, write_text
 from enas_core.files.tables import best_candidate, read_table
 from enas_core.options import Parser, run_stage
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc as Arc
 
 
 def stage(options: argparse.Namespace) -> None:

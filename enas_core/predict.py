@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> None:
     network = load_network(options.network)
     if not 1 <= options.top <= len(network.classes):
         raise UserError(f"--top: {options.top} is out of range 1..{len(network.classes)}")
-    size, channels = network.settings["image_size"], network.settings["in_channels"]
+    size, channels = network.shape.image_size, network.shape.in_channels
     pictures = [read_image(path, size, channels) for path in options.images]
     top = probabilities(network, pictures, device).topk(options.top)
     for path, picture, values, indices in zip(options.images, pictures, top.values, top.indices, strict=True):

@@ -13,7 +13,9 @@ from enas_core.files.tables import provenance, write_table
 from enas_core.options import Parser, checked, run_stage
 from enas_core.settings.experiment import Baseline, Experiment, RandomArcs
 from enas_core.settings.stages import RandomArcsSettings, fingerprint, from_options, load_stage_settings
-from enas_core.spaces.draw_arcs import draw_arcs, network_name
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
+from enas_core.spaces.space import Arc
 
 LOOSE = ("sampler", "seed", "num_nodes")
 """Options that take the place of `--config`."""
@@ -27,6 +29,16 @@ class LooseOptions(RandomArcs):
     """The options `LOOSE`, with the defaults and bounds of an experiment."""
 
     num_nodes: Annotated[int, Experiment.model_fields["num_nodes"]]
+
+
+def network_name(index: int) -> str:
+    """Name of the network that is trained with arc `index`."""
+    return f"random-{index:02}"
+
+
+def draw_arcs(settings: RandomArcs, num_nodes: int, count: int) -> list[Arc]:
+    """Arcs 0..count-1."""
+    return Micro(MicroSettings(num_nodes=num_nodes)).baseline(settings.sampler, settings.seed, count)
 
 
 def run(settings: RandomArcsSettings, count: int, out: Path) -> None:

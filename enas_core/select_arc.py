@@ -16,11 +16,13 @@ from enas_core.options import Parser, run_stage
 from enas_core.policies.controller import Controller
 from enas_core.settings.stages import SelectArcSettings, fingerprint, load_stage_settings
 from enas_core.spaces.measure import count_macs
-from enas_core.spaces.micro.arc import Arc, read_arc
+from enas_core.spaces.micro.arc import MicroArc as Arc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
+from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.training.compilation import accelerate
 from enas_core.training.device import describe_device, placed
 from enas_core.training.run import build_supernet, load_for
-from enas_core.training.saved_supernet import load_supernet
 from enas_core.training.scoring import distinct, policy_samples, select, valid_accuracy
 
 
@@ -30,7 +32,7 @@ def stage(options: argparse.Namespace) -> None:
     inputs = Inputs(*filter(None, read), *options.named_arc)
     settings = load_stage_settings(options.config, SelectArcSettings)
     given = [("random", arc) for arc in _random_arcs(options.random_arcs, settings.num_nodes)]
-    given += [("named", read_arc(path, settings.num_nodes)) for path in options.named_arc]
+    given += [("named", Micro(MicroSettings(num_nodes=settings.num_nodes)).read(path)) for path in options.named_arc]
     with placed("select_arc", options, settings.cpu_threads) as (device, _):
         score(options, settings, given, inputs, device)
 
@@ -48,7 +50,9 @@ def score(
 
     supernet = build_supernet(settings, data)
     controller = Controller(settings.search.controller, settings.num_nodes, torch.Generator())
-    load_supernet(options.supernet, supernet, controller)
+    policy_state = load_supernet(options.supernet, supernet)
+    with content_errors(options.supernet, "not of this supernet"):
+        controller.load_state_dict(policy_state)
     accelerate(supernet.to(device), settings, device)
     with torch.device("meta"):
         shape_only = build_supernet(settings, data)

@@ -17,8 +17,10 @@ from enas_core.options import Parser, run_stage
 from enas_core.settings.dataset import DATASETS
 from enas_core.settings.stages import from_options
 from enas_core.settings.training import Augment
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc as Arc
 from enas_core.spaces.micro.drawing import draw
+from enas_core.spaces.micro.space import Micro
+from enas_core.spaces.space import NetworkShape
 
 _CIFAR = DATASETS["cifar10"]
 
@@ -57,25 +59,19 @@ def read_arc(text: str) -> Arc:
 def count(arc: Arc, size: NetworkSize) -> tuple[int, int | None, int]:
     """Parameters without the auxiliary head, the head's own (None where images are too small for one), and
     multiply-accumulates for one image, of the network built without memory on torch's meta device."""
-    import torch
+    from enas_core.spaces.measure import arc_size
 
-    from enas_core.spaces.measure import count_macs, count_parameters
-    from enas_core.spaces.micro.network import Network
-
-    aux_head = size.image_size // 4 >= 5
-    with torch.device("meta"):
-        network = Network(
-            arc,
-            num_layers=size.layers,
-            num_filters=size.filters,
-            image_size=size.image_size,
-            in_channels=size.channels,
-            num_classes=size.classes,
-            aux_head=aux_head,
-        )
-    aux = count_parameters(network.aux_head)
-    macs = count_macs(network, size.channels, size.image_size)
-    return count_parameters(network) - aux, aux if aux_head else None, macs
+    shape = NetworkShape(
+        num_layers=size.layers,
+        num_filters=size.filters,
+        image_size=size.image_size,
+        in_channels=size.channels,
+        num_classes=size.classes,
+        aux_head=size.image_size // 4 >= 5,
+    )
+    space, _ = Micro.of_text(str(arc))
+    counted = arc_size(space, arc, shape)
+    return counted.params, counted.aux_params if shape.aux_head else None, counted.macs
 
 
 def describe(arc: Arc, size: NetworkSize) -> list[str]:

@@ -69,12 +69,11 @@ def _rows(path: Path, kind: str, required: Sequence[str] | None = None) -> list[
 
 def network_size(path: Path) -> tuple[int, int]:
     """Parameters and multiply-accumulates of the network in a model.pt, without its auxiliary head."""
-    from enas_core.spaces.measure import count_macs, count_parameters
+    from enas_core.spaces import measure
     from enas_core.spaces.saved import load_untrained
 
-    network = load_untrained(path)
-    parameters = count_parameters(network) - count_parameters(network.aux_head)
-    return parameters, count_macs(network, network.settings["in_channels"], network.settings["image_size"])
+    size = measure.network_size(load_untrained(path))
+    return size.params, size.macs
 
 
 def metrics_row(folder: Path, searches: dict[int, SearchResult]) -> Row:

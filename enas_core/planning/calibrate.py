@@ -20,8 +20,9 @@ from enas_core.console import RunError, log
 from enas_core.settings.dataset import DATASETS, Source
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.stages import AugmentSettings, SearchSettings, SelectArcSettings, stage_settings
-from enas_core.spaces.draw_arcs import draw_arcs
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
+from enas_core.spaces.space import Arc
 
 if TYPE_CHECKING:
     import torch
@@ -247,5 +248,6 @@ def calibrate(name: str, experiment: Experiment, stage: str, device: str) -> lis
     log.info("measuring %s %s ...", name, stage)
     if stage != "augment":
         return [measure(stage, settings, device, source)]
-    arcs = draw_arcs(experiment.baseline, experiment.num_nodes, ARCS)
+    space = Micro(MicroSettings(num_nodes=experiment.num_nodes))
+    arcs = space.baseline(experiment.baseline.sampler, experiment.baseline.seed, ARCS)
     return [measure(stage, settings, device, source, arc) for arc in arcs]

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core.settings.training import Controller as ControllerSettings
-from enas_core.spaces.micro.arc import CELLS, OPS, Arc
+from enas_core.spaces.micro.arc import CELLS, OPS
+from enas_core.spaces.micro.arc import MicroArc as Arc
 
 INIT_RANGE = 0.1
 

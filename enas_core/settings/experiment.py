@@ -19,7 +19,7 @@ from enas_core.console import UserError
 from enas_core.fields import Compile, Count, Name, Precision, Settings, Threads
 from enas_core.settings.dataset import DATASETS, Dataset
 from enas_core.settings.training import AugmentSection, SearchSection, check_training
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc as Arc
 from enas_core.spaces.micro.settings import Nodes
 
 RESERVED_NETWORKS = re.compile(r"^(searched-s\d+|random-\d+)$")

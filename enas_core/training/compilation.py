@@ -9,15 +9,9 @@ import torch
 from torch import Tensor
 
 from enas_core.settings.stages import AugmentSettings, SearchSettings
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, SepConv
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.device import lower_precision
 from enas_core.training.processes import ALONE, Processes
-
-COMPILED_BLOCKS = (SepConv, ReLUConvBN, FactorizedReduction)
-"""What is compiled of a supernet: a few kinds of block in a few shapes, whatever the arc."""
-
 
 RECOMPILE_LIMIT = 64  # shapes and modes of one kind of block
 
@@ -47,7 +41,7 @@ def compile_blocks(supernet: Supernet, **options: Any) -> None:
     torch._dynamo.config.cache_size_limit = RECOMPILE_LIMIT
     torch._dynamo.config.automatic_dynamic_shapes = False
     for module in supernet.modules():
-        if isinstance(module, COMPILED_BLOCKS):
+        if isinstance(module, supernet.compiled_blocks):
             module.forward = _any_batch(torch.compile(module.forward, **options))
 
 

@@ -13,8 +13,7 @@ import torch
 
 from enas_core.console import UserError
 from enas_core.spaces.layers import Classifier
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.gpus import place
 from enas_core.training.processes import ALONE, Processes, join
 

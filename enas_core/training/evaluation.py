@@ -11,9 +11,8 @@ from torch import Tensor
 from enas_core.data.batches import equal_batches, plain_batch
 from enas_core.data.prepared import Split
 from enas_core.settings.training import Training
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Supernet
+from enas_core.spaces.space import Arc
 from enas_core.training.processes import ALONE, Processes
 
 

@@ -13,9 +13,10 @@ from enas_core.files.inputs import Inputs
 from enas_core.files.tables import provenance, write_table
 from enas_core.settings.stages import AugmentSettings, fingerprint, to_json
 from enas_core.spaces.layers import initialise
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.network import MicroNetwork
+from enas_core.spaces.networks import Network
 from enas_core.spaces.saved import save_network
+from enas_core.spaces.space import Arc, NetworkShape
 from enas_core.training.checkpoint import Saver, StateDirectory, resume, run_fingerprint
 from enas_core.training.compilation import accelerate
 from enas_core.training.device import describe_device
@@ -43,16 +44,15 @@ class AugmentRun(TrainingRun):
     ) -> None:
         self.settings, self.augment, self.data = settings, settings.augment, data
         self.network_name, self.name = network, f"{network} seed {seed}"
-        self.network: Network = Network(
-            arc,
+        shape = NetworkShape(
             num_layers=self.augment.num_layers,
             num_filters=self.augment.num_filters,
             image_size=data.image_size,
             in_channels=data.in_channels,
             num_classes=data.num_classes,
             aux_head=self.augment.aux_head,
-            bn_zero_debias=self.augment.bn_zero_debias,
         )
+        self.network: Network = MicroNetwork(arc, shape, self.augment.bn_zero_debias)
         generator = torch.Generator().manual_seed(stream_seed(seed, "weights"))
         initialise(self.network, self.augment.init_fan_in, generator)
         accelerate(self.network.to(device), settings, device, processes)

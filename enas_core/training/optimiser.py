@@ -11,9 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from enas_core.console import UserError
 from enas_core.settings.training import Training
-from enas_core.spaces.layers import BatchNorm
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.processes import Processes
 
 ALIGNMENT = 16  # values: parameters start at multiples of 64 bytes
@@ -85,9 +83,7 @@ def spread(network: Network | Supernet, training: Training, images: int, process
             f"sync_batch_norm: false needs an image of each batch for each of {processes.count} processes, the"
             f" smallest batch has {smallest} ({images} images by batch_size {training.batch_size}); allowed: true"
         )
-    for module in network.modules():
-        if isinstance(module, BatchNorm):
-            module.processes, module.synced = processes, training.sync_batch_norm
+    network.train_on_parts(processes, training.sync_batch_norm)
     # Of a supernet each step uses other parameters; the same ones in all processes.
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.6 lacks the option's new name
         return DistributedDataParallel(

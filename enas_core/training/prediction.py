@@ -11,7 +11,7 @@ from enas_core.data.pictures import Picture
 if TYPE_CHECKING:
     import torch
 
-    from enas_core.spaces.micro.network import Network
+    from enas_core.spaces.networks import Network
 
 
 BATCH = 100

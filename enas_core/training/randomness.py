@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Supernet
 
 
 def factors(
@@ -29,13 +28,13 @@ def factors(
     device = network.fc.weight.device
     generator = torch.Generator(device).manual_seed(seed)
     layers = len(drop_path_keep_probs or ())
-    paths = layers * network.num_nodes * 2
+    paths = layers * network.paths
     noise = torch.rand(count, paths + network.num_features, generator=generator, device=device)[part]
     drop_path, dropout = None, None
     if drop_path_keep_probs is not None:
         pinned = torch.tensor(drop_path_keep_probs, pin_memory=device.type == "cuda")  # so that nothing waits for it
-        keep = pinned.to(device, non_blocking=True)[:, None, None]
-        drop_path = torch.floor(noise[:, :paths].view(len(noise), layers, network.num_nodes, 2) + keep) / keep
+        keep = pinned.to(device, non_blocking=True)[:, None]
+        drop_path = torch.floor(noise[:, :paths].view(len(noise), layers, network.paths) + keep) / keep
     if keep_prob < 1:
         dropout = torch.floor(noise[:, paths:] + keep_prob) / keep_prob
     return drop_path, dropout

@@ -15,9 +15,10 @@ from enas_core.console import RunError, UserError, log, time_left
 from enas_core.data.prepared import Dataset, load_prepared
 from enas_core.settings.stages import AugmentSettings, SearchSettings
 from enas_core.settings.training import Search, Training, check_training
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
+from enas_core.spaces.networks import Network, Supernet
+from enas_core.spaces.space import Arc, NetworkShape
 from enas_core.training.checkpoint import Saver
 from enas_core.training.evaluation import hits, loss_of
 from enas_core.training.events import EventFiles
@@ -47,16 +48,16 @@ def load_for(
 def build_supernet(settings: SearchSettings, data: Dataset) -> Supernet:
     """The supernet of these settings, its weights not initialised."""
     search = settings.search
-    return Supernet(
-        num_nodes=settings.num_nodes,
+    space = Micro(MicroSettings(num_nodes=settings.num_nodes, reduction_inputs=search.reduction_inputs))
+    shape = NetworkShape(
         num_layers=search.num_layers,
         num_filters=search.num_filters,
         image_size=data.image_size,
         in_channels=data.in_channels,
         num_classes=data.num_classes,
         aux_head=search.aux_head,
-        reduction_inputs=search.reduction_inputs,
     )
+    return space.supernet(shape)
 
 
 class TrainingRun(ABC):

@@ -13,9 +13,9 @@ from enas_core.data.batches import equal_batches, plain_batch
 from enas_core.data.prepared import Split
 from enas_core.policies.controller import Controller
 from enas_core.settings.stages import SelectArcSettings
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc as Arc
 from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Supernet
 from enas_core.training.evaluation import child_accuracy
 from enas_core.training.randomness import stream_seed
 

@@ -17,8 +17,9 @@ from enas_core.files.tables import provenance, write_table
 from enas_core.policies.controller import Controller, Reinforce, UpdateResult
 from enas_core.settings.stages import SearchSettings, fingerprint, to_json
 from enas_core.spaces.layers import initialise
-from enas_core.spaces.micro.arc import Arc
 from enas_core.spaces.micro.sampling import uniform_arc
+from enas_core.spaces.saved import save_supernet
+from enas_core.spaces.space import Arc
 from enas_core.training.checkpoint import Saver, StateDirectory, resume, run_fingerprint
 from enas_core.training.compilation import accelerate
 from enas_core.training.device import describe_device
@@ -27,7 +28,6 @@ from enas_core.training.events import EventFiles
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import factors, stream_seed
 from enas_core.training.run import TrainingRun, build_supernet, load_for
-from enas_core.training.saved_supernet import save_supernet
 from enas_core.training.schedule import learning_rate
 
 

@@ -6,7 +6,7 @@ import reporting
 
 from enas_core.analysis.comparison import units
 from enas_core.files.tables import read_table
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.drawing import draw
 
 reporting.start(snakemake.log[0])
@@ -16,4 +16,4 @@ if network == "best-random":
     random = [unit for unit in units(metrics) if unit.role == "random"]
     network = max(random, key=lambda unit: unit.test_accuracy).network
 arc = next(row["arc"] for row in metrics if row["network"] == network)
-Path(snakemake.output[0]).write_text(draw(Arc.parse(arc)))
+Path(snakemake.output[0]).write_text(draw(MicroArc.parse(arc)))
