@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# Importing this package imports nothing else: every command does, and most need neither torch nor numpy. Where torch is
-# imported, numpy is imported first: torch imports numpy itself, and goes on with half of it when a signal interrupts
-# that.
+# Importing this package imports nothing else: every command does, and most need neither torch nor numpy. A module that
+# imports torch imports numpy first: torch would import it, and go on with half of it when a signal interrupts that.
 
 
 def __getattr__(name: str) -> Any:

@@ -49,16 +49,14 @@ def initialise(network: nn.Module, fan_in: str, generator: torch.Generator) -> N
     """He-normal weights, truncated at two standard deviations; `fan_in` as in `Training.init_fan_in`.
 
     Batch norms are left as they are built: scale 1, offset 0."""
-    rows = {}
+    rows: dict[nn.Module, int] = {}
     for packed in network.modules():
         if isinstance(packed, Packed):
             rows |= dict.fromkeys(packed.modules(), len(packed))
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | BlockConv):
-            if fan_in == "tensorflow":
-                inputs = rows.get(module) or _tensorflow_fan_in(module)
-            else:
-                inputs = _exact_fan_in(module)
+            exact = fan_in == "exact"
+            inputs = _exact_fan_in(module) if exact else rows.get(module) or _tensorflow_fan_in(module)
             std = math.sqrt(1.3 * 2 / inputs)
             for weight in module.parameters():
                 values = torch.empty(weight.shape)
@@ -106,6 +104,11 @@ class BatchNorm(nn.Module):
 
     In training each call leaves its batch's statistics (unbiased variance) in `batch_mean` and
     `batch_var`; the network that owns the layer moves the averages, all layers at once."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    batch_mean: Tensor
+    batch_var: Tensor
 
     def __init__(self, channels: int, tracking: bool) -> None:
         super().__init__()

@@ -43,7 +43,8 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What both kinds of network need to know besides the arc: the images they take and their own size."""
+    """What both kinds of network need to know besides the arc: the images they take and their own size. Raises
+    ValueError unless all are positive."""
 
     num_layers: int
     num_filters: int
@@ -51,6 +52,11 @@ class NetworkShape:
     in_channels: int
     num_classes: int
     aux_head: bool
+
+    def __post_init__(self) -> None:
+        for name in ("num_layers", "num_filters", "image_size", "in_channels", "num_classes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
 
 
 class Size(NamedTuple):
@@ -176,20 +182,21 @@ class SearchSpace(ABC):
     def check_images(self, shape: NetworkShape, images: int, batch_size: int) -> None:
         """Raise UserError, one line that starts with the key of the section, unless networks of `shape` can be trained
         on so many images in batches of `batch_size`, of which an epoch's last one has what is left."""
-        smallest = self.smallest_image(replace(shape, aux_head=False))
-        having = f"these have {shape.image_size}x{shape.image_size}"
-        if shape.image_size < smallest:
-            raise UserError(f"num_layers: needs images of at least {smallest}x{smallest}, {having}")
-        if shape.image_size < (smallest := self.smallest_image(shape)):
-            raise UserError(f"aux_head: true needs images of at least {smallest}x{smallest}, {having}; allowed: false")
+        size = f"{shape.image_size}x{shape.image_size}"
+        without_head = replace(shape, aux_head=False)
+        if shape.image_size < (needed := self.smallest_image(without_head)):
+            raise UserError(f"num_layers: any needs images of at least {needed}x{needed}, these have {size}")
+        if shape.image_size < (needed := self.smallest_image(shape)):
+            raise UserError(
+                f"aux_head: true needs images of at least {needed}x{needed}, these have {size}; allowed: false"
+            )
         last = images % batch_size or batch_size
         if last < self.smallest_batch(shape):
-            of_head = shape.aux_head and self.smallest_batch(replace(shape, aux_head=False)) == 1
-            shrinks = "that of the auxiliary head" if of_head else "the last one"
+            head_alone = self.smallest_batch(without_head) == 1
             raise UserError(
-                f"batch_size: {batch_size} leaves one image for the last batch of an epoch of {images}, which batch"
-                f" norm cannot train on where a map shrinks to one pixel, as {shrinks} does with images of"
-                f" {shape.image_size}x{shape.image_size}; allowed: another batch_size{' or aux_head: false' if of_head else ''}"
+                f"batch_size: {batch_size} leaves one of {images} training images for the last batch, and {size} pixels"
+                f" shrink to one{' in the auxiliary head' if head_alone else ''}: batch norm needs more than one value;"
+                f" allowed: another batch_size{' or aux_head: false' if head_alone else ''}"
             )
 
 

@@ -41,7 +41,7 @@ def main():
         results = []
         for case in CASES:
             x, grad, layer = inputs(case)
-            layer.processes = processes
+            layer.reduce_over(processes)
             part = slice(*processes.part(0, len(x)))
             results.append(outputs(layer, x[part], grad[part]))
         torch.save(results, Path(sys.argv[1]) / f"norm-{processes.rank}.pt")

@@ -11,7 +11,8 @@ import torch
 
 from enas_core.data.prepared import load_prepared
 from enas_core.settings.stages import AugmentSettings, SearchSettings, load_stage_settings
-from enas_core.spaces.micro.arc import read_arc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
 from enas_core.training.checkpoint import Saver, StateDirectory
 from enas_core.training.network import AugmentRun
 from enas_core.training.processes import join
@@ -28,7 +29,7 @@ def runs(inputs, processes, per_process):
     if per_process:
         search = search.model_copy(update={"search": search.search.model_copy(update={"sync_batch_norm": False})})
         augment = augment.model_copy(update={"augment": augment.augment.model_copy(update={"sync_batch_norm": False})})
-    arc = read_arc(inputs / "arc.txt", augment.num_nodes)
+    arc = Micro(MicroSettings(num_nodes=augment.num_nodes)).read(inputs / "arc.txt")
     yield "search", SearchRun(search, data, 1, CPU, processes=processes)
     yield "augment", AugmentRun(augment, data, arc, "a", 1, CPU, processes=processes)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from enas_core.policies.controller import Controller, Reinforce, Sample
 from enas_core.settings.training import Controller as ControllerSettings
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc
 
 TOLERANCE = 1e-5
 REWARD_BATCH = 160
@@ -43,12 +43,12 @@ def check_size(expected: int) -> Iterator[Comparison]:
     yield Comparison("controller, parameters", abs(count - expected), 0)
 
 
-def decisions(arc: Arc) -> list[int]:
+def decisions(arc: MicroArc) -> list[int]:
     """Choices in the order in which they are taken."""
     return [value for cell in arc.cells for n in cell for value in (n.index_1, n.index_2, n.op_1, n.op_2)]
 
 
-def by_cell(sample: Sample, arc: Arc) -> tuple[list[float], list[float]]:
+def by_cell(sample: Sample, arc: MicroArc) -> tuple[list[float], list[float]]:
     """Negative log-probability and entropy of the normal and the reduction cell."""
     nll, entropy = [0.0, 0.0], [0.0, 0.0]
     for k, (logits, choice) in enumerate(zip(sample.logits, decisions(arc), strict=True)):
@@ -60,7 +60,7 @@ def by_cell(sample: Sample, arc: Arc) -> tuple[list[float], list[float]]:
 
 def check_forced(name: str, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[Comparison]:
     variant = name.split("/")[0]
-    arc = Arc.from_integers(facts["arc"])
+    arc = MicroArc.from_integers(facts["arc"])
     for dtype, ending in ((torch.float64, "np64"), (torch.float32, "tf32")):
         controller = golden_controller(variant, arc.num_nodes, dtype)
         sample = controller.score([arc])
@@ -103,7 +103,7 @@ def padded(logits: list[Tensor]) -> np.ndarray:
 
 
 def check_updates(steps: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Iterator[Comparison]:
-    arcs = [Arc.from_integers(step["arc"]) for step in steps]
+    arcs = [MicroArc.from_integers(step["arc"]) for step in steps]
     reinforce = Reinforce(golden_controller("formula_bias", arcs[0].num_nodes, torch.float32))
     controller = reinforce.controller
     for number, (arc, facts) in enumerate(zip(arcs, steps, strict=True), 1):
@@ -144,7 +144,7 @@ class Lookups:
         return self.rows[-1]
 
 
-def unsummed_gradient_norm(controller: Controller, arc: Arc) -> float:
+def unsummed_gradient_norm(controller: Controller, arc: MicroArc) -> float:
     """Global norm of the log-probability's gradient as the original logs it: TensorFlow's gradient of
     `w_emb` is a list of rows, one a look-up, and the norm takes them one by one where rows repeat."""
     controller = copy.deepcopy(controller)

@@ -15,39 +15,30 @@ from golden import Case, Comparison, absolute, names, read_json, read_npz, relat
 from torch import Tensor
 
 from enas_core.spaces.measure import count_parameters
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.micro.arc import MicroArc
+from enas_core.spaces.micro.network import MicroNetwork
+from enas_core.spaces.micro.supernet import MicroSupernet
+from enas_core.spaces.space import NetworkShape
 
 DTYPES = ("float64", "float32")
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 MOVING_AVERAGE_TOLERANCE = {"float64": 1e-6, "float32": 1e-4}  # the original's decay is a float32
 
 
-def build_network(arc: Arc, num_layers: int, num_filters: int, classes: int, aux_head: bool = True) -> Network:
-    return Network(
-        arc,
-        num_layers=num_layers,
-        num_filters=num_filters,
-        image_size=32,
-        in_channels=3,
-        num_classes=classes,
-        aux_head=aux_head,
-        bn_zero_debias=True,
-    )
+def shape_of(num_layers: int, num_filters: int, classes: int, aux_head: bool) -> NetworkShape:
+    return NetworkShape(num_layers, num_filters, image_size=32, in_channels=3, num_classes=classes, aux_head=aux_head)
 
 
-def build_supernet(num_nodes: int, num_layers: int, num_filters: int, classes: int, aux_head: bool = True) -> Supernet:
-    return Supernet(
-        num_nodes=num_nodes,
-        num_layers=num_layers,
-        num_filters=num_filters,
-        image_size=32,
-        in_channels=3,
-        num_classes=classes,
-        aux_head=aux_head,
-        reduction_inputs="previous",
-    )
+def build_network(
+    arc: MicroArc, num_layers: int, num_filters: int, classes: int, aux_head: bool = True
+) -> MicroNetwork:
+    return MicroNetwork(arc, shape_of(num_layers, num_filters, classes, aux_head), bn_zero_debias=True)
+
+
+def build_supernet(
+    num_nodes: int, num_layers: int, num_filters: int, classes: int, aux_head: bool = True
+) -> MicroSupernet:
+    return MicroSupernet(shape_of(num_layers, num_filters, classes, aux_head), num_nodes, "previous")
 
 
 def tensor(nhwc: np.ndarray, dtype: str) -> Tensor:
@@ -59,7 +50,7 @@ def tensor(nhwc: np.ndarray, dtype: str) -> Tensor:
 
 def parameter_cases() -> Iterator[Case]:
     data = read_json("param_counts")
-    arcs = {name: Arc.from_integers(values) for name, values in data.get("arcs", {}).items()}
+    arcs = {name: MicroArc.from_integers(values) for name, values in data.get("arcs", {}).items()}
     for setting, counts in data.get("settings", {}).items():
         for name, expected in counts.items():
             build = partial(build_network, arcs[name], *parse_setting(setting))
@@ -79,7 +70,7 @@ def parse_setting(name: str) -> tuple[int, int, int]:
 
 
 def check_parameters(
-    kind: str, build: Callable[[], Network | Supernet], expected: dict[str, int]
+    kind: str, build: Callable[[], MicroNetwork | MicroSupernet], expected: dict[str, int]
 ) -> Iterator[Comparison]:
     net = build()
     total, aux = count_parameters(net), count_parameters(net.aux_head)
@@ -127,7 +118,7 @@ def dtypes_and_classes(expected: dict[str, np.ndarray]) -> Iterator[tuple[str, i
 class LayerOutputs:
     """Size and statistics of what stem and layers give, in order, while the context lasts."""
 
-    def __init__(self, net: Network | Supernet) -> None:
+    def __init__(self, net: MicroNetwork | MicroSupernet) -> None:
         self.outputs: list[Tensor] = []
         self.modules = [net.stem, *net.cells]
 
@@ -156,7 +147,7 @@ def check_network_logits(
     facts: dict[str, Any], stored: np.ndarray | None, case: str, expected: dict[str, np.ndarray]
 ) -> Iterator[Comparison]:
     name, variant = case.split("/")
-    arc = Arc.from_integers(facts["arcs"][name])
+    arc = MicroArc.from_integers(facts["arcs"][name])
     for dtype, classes in dtypes_and_classes(expected):
         compare, inputs = comparer("network", dtype, expected), batches(facts, stored, dtype)
         net = build_network(arc, facts["num_layers"], facts["out_filters"], classes)
@@ -184,22 +175,22 @@ def check_network_logits(
         for statistics in seen:  # batch statistics do not depend on the moving ones: no need to pass again
             for buffer, values in zip(batch_buffers(net), statistics, strict=True):
                 buffer.copy_(values)
-            net._move_averages()
+            net.move_averages()
         yield from compare("eval_after3_plainema", net(inputs[0]))
 
 
-def batch_buffers(net: Network) -> list[Tensor]:
+def batch_buffers(net: MicroNetwork) -> list[Tensor]:
     return [buffer for name, buffer in net.named_buffers() if name.endswith(("batch_mean", "batch_var"))]
 
 
-def batch_statistics(net: Network) -> list[Tensor]:
+def batch_statistics(net: MicroNetwork) -> list[Tensor]:
     return [buffer.clone() for buffer in batch_buffers(net)]
 
 
 @lru_cache(maxsize=4)
 def filled_supernet(
     num_nodes: int, num_layers: int, num_filters: int, classes: int, full: bool, dtype: str
-) -> Supernet:
+) -> MicroSupernet:
     net = build_supernet(num_nodes, num_layers, num_filters, classes)
     fill_supernet(net, full)
     return net.to(getattr(torch, dtype))
@@ -210,7 +201,7 @@ def check_child_logits(
     facts: dict[str, Any], stored: np.ndarray | None, case: str, expected: dict[str, np.ndarray]
 ) -> Iterator[Comparison]:
     name, variant = case.split("/")
-    arc = Arc.from_integers(facts["arcs"][name])
+    arc = MicroArc.from_integers(facts["arcs"][name])
     for dtype, classes in dtypes_and_classes(expected):
         compare = comparer("supernet", dtype, expected)
         net = filled_supernet(

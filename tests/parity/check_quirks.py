@@ -16,8 +16,8 @@ from golden import Case, Comparison, absolute, read_json, relative
 from torch import Tensor, nn
 
 from enas_core.settings.training import Search
-from enas_core.spaces.layers import BlockConv, conv, initialise
-from enas_core.spaces.micro.arc import OPS, Arc
+from enas_core.spaces.layers import BlockConv, Packed, conv, initialise
+from enas_core.spaces.micro.arc import OPS, MicroArc
 
 ENAS_PAPER = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1 1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
 CHAIN_IDENTITY = "0 4 1 4 2 4 2 4 3 4 3 4 4 4 4 4 5 4 5 4 0 4 1 4 2 4 2 4 3 4 3 4 4 4 4 4 5 4 5 4"
@@ -35,9 +35,11 @@ def build_initialised(name: str, shape: list[int]) -> nn.Module:
         case "final_conv":  # rows of F x F blocks
             return BlockConv(shape[0], math.isqrt(shape[1]))
         case "sup_depth":  # rows of 5 x 5 x F
-            return conv(shape[1] // 25, shape[1] // 25, 5, groups=shape[1] // 25, rows=shape[0])
-        case "sup_point":
-            return conv(math.isqrt(shape[1]), math.isqrt(shape[1]), 1, rows=shape[0])
+            channels = shape[1] // 25
+            return Packed(conv(channels, channels, 5, groups=channels) for _ in range(shape[0]))
+        case "sup_point":  # rows of F x F
+            channels = math.isqrt(shape[1])
+            return Packed(conv(channels, channels, 1) for _ in range(shape[0]))
         case _:
             raise AssertionError(f"unknown variable {name}")
 
@@ -67,7 +69,7 @@ def check_initial(name: str, facts: dict[str, Any]) -> Iterator[Comparison]:
 def nll_gradients(arc: str) -> dict[str, Tensor]:
     """In single precision, as in the original: its tanh of large values is exactly 1."""
     controller = golden_controller("init_bias", 5, torch.float32)
-    (-controller.score([Arc.parse(arc)]).log_prob.sum()).backward()
+    (-controller.score([MicroArc.parse(arc)]).log_prob.sum()).backward()
     return {name: p.grad for name, p in controller.named_parameters()}
 
 
@@ -86,7 +88,7 @@ def check_weight_gradient(expected: list[float]) -> Iterator[Comparison]:
 def check_unsampled(expected: list[float]) -> Iterator[Comparison]:
     """Weights that no sampled arc has used shrink by the L2 term and its momentum all the same."""
     search = Search(num_epochs=1, batch_size=2, keep_prob=1.0, num_layers=1, num_filters=4, aux_head=False)
-    arc = Arc.parse(CHAIN_IDENTITY)
+    arc = MicroArc.parse(CHAIN_IDENTITY)
     supernet = build_supernet(5, 1, 4, 10, aux_head=False)
     initialise(supernet, "tensorflow", torch.Generator().manual_seed(0))
     run = Run(supernet.double(), search, [arc, arc])

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from enas_core.settings.training import Augment, Search, Training
 from enas_core.spaces.layers import BatchNorm
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.micro.arc import MicroArc
+from enas_core.spaces.micro.network import MicroNetwork
+from enas_core.spaces.micro.supernet import MicroSupernet
 from enas_core.training.run import TrainingRun
 
 GRADIENT_TOLERANCE = {"float64": 1e-9, "float32": 5e-2}
@@ -33,7 +33,7 @@ FORWARD_TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
 def training_cases() -> Iterator[Case]:
     data, arrays = read_json("train_steps"), read_npz("train_steps")
-    arcs = {name: Arc.from_integers(values) for name, values in data.get("arcs", {}).items()}
+    arcs = {name: MicroArc.from_integers(values) for name, values in data.get("arcs", {}).items()}
     for name, run in data.get("runs", {}).items():
         expected = {key.rsplit("/", 1)[1]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
         yield Case(f"train_steps/{name}", partial(check_run, name, data["settings"], arcs, run, expected))
@@ -42,15 +42,15 @@ def training_cases() -> Iterator[Case]:
 class Run(TrainingRun):
     """The steps of one golden run."""
 
-    def __init__(self, network: Network | Supernet, training: Training, arcs: list[Arc]) -> None:
+    def __init__(self, network: MicroNetwork | MicroSupernet, training: Training, arcs: list[MicroArc]) -> None:
         self.arcs = arcs
         super().__init__(network, training, training.batch_size * len(arcs), seed=0)
 
-    def arc_of(self, step: int) -> Arc:
+    def arc_of(self, step: int) -> MicroArc:
         return self.arcs[step]
 
-    def outputs(self, x: Tensor, arc: Arc) -> tuple[Tensor, Tensor | None]:
-        return self.network(x, arc) if isinstance(self.network, Supernet) else self.network(x)
+    def outputs(self, x: Tensor, arc: MicroArc) -> tuple[Tensor, Tensor | None]:
+        return self.network(x, arc) if isinstance(self.network, MicroSupernet) else self.network(x)
 
     @torch.no_grad()
     def remember_gradient(self) -> None:
@@ -67,7 +67,7 @@ class Run(TrainingRun):
 
 
 def start_run(
-    settings: dict[str, Any], run: dict[str, Any], arcs: list[Arc], classes: int, full: bool, dtype: str
+    settings: dict[str, Any], run: dict[str, Any], arcs: list[MicroArc], classes: int, full: bool, dtype: str
 ) -> Run:
     fixed = run["network"] == "fixed"
     build = partial(build_network, arcs[0]) if fixed else partial(build_supernet, arcs[0].num_nodes)
@@ -87,7 +87,7 @@ def start_run(
 
 
 def check_run(
-    name: str, settings: dict[str, Any], arcs: dict[str, Arc], run: dict[str, Any], expected: dict[str, np.ndarray]
+    name: str, settings: dict[str, Any], arcs: dict[str, MicroArc], run: dict[str, Any], expected: dict[str, np.ndarray]
 ) -> Iterator[Comparison]:
     _, variant, dtype = name.split("/")
     logits = expected.get("train_logits_after3_arc0")

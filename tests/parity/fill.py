@@ -11,12 +11,12 @@ from enas_core.policies.controller import Controller
 from enas_core.settings.training import Controller as ControllerSettings
 from enas_core.spaces.layers import AuxHead, BatchNorm
 from enas_core.spaces.micro.arc import OPS
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, SepConv
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.micro.supernet import MicroSupernet
 
 STEM, CLASSIFIER, AUX = 90, 91, 92  # layers' numbers
-BASE, PRE_REDUCTION, FINAL, NODES, LOOSE = 2, 3, 4, 10, 30  # blocks' numbers; calibration: 0, 1
+BASE, PRE_REDUCTION, FINAL, NODES, LOOSE = 2, 3, 4, 10, 30  # blocks' numbers; what matches the inputs: 0, 1
 BN = 2  # index of the batch norm behind a single convolution
 
 CONTROLLER_FILL = {
@@ -60,7 +60,7 @@ class Fill:
                 put(tensor, values)
 
     def block(self, module: nn.Module, layer: int, block: int, p: int = 0) -> None:
-        """An operation, a calibration or a factorized reduction."""
+        """An operation, what matches an input, or a factorized reduction."""
         match module:
             case ReLUConvBN():
                 self.weight(module.conv.weight, layer, block, 0, p)
@@ -84,7 +84,7 @@ class Fill:
             case _:
                 assert not list(module.parameters())
 
-    def ends(self, net: Network | Supernet) -> None:
+    def ends(self, net: MicroNetwork | MicroSupernet) -> None:
         """Stem, classifier and auxiliary head."""
         stem, bn = net.stem
         self.weight(stem.weight, STEM, 0, 0)
@@ -101,7 +101,7 @@ class Fill:
         self.weight(head.fc.weight, AUX, 2, 0)
 
 
-def fill_network(net: Network, full: bool) -> None:
+def fill_network(net: MicroNetwork, full: bool) -> None:
     fill = Fill(full)
     fill.ends(net)
     for layer, cell in enumerate(net.cells):
@@ -114,7 +114,7 @@ def fill_network(net: Network, full: bool) -> None:
             fill.block(reduction, layer, LOOSE + int(i))
 
 
-def fill_supernet(net: Supernet, full: bool) -> None:
+def fill_supernet(net: MicroSupernet, full: bool) -> None:
     fill = Fill(full)
     fill.ends(net)
     for layer, reduction in net.reduce.items():

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from enas_core.policies.controller import Controller, Reinforce
 from enas_core.settings.training import Controller as ControllerSettings
-from enas_core.spaces.micro.arc import OPS, Arc
+from enas_core.spaces.micro.arc import OPS, MicroArc
 
 SIGNIFICANCE = 1e-4
 """A right distribution fails at one seed in so many thousand; the wrong ones below have far smaller p-values."""
@@ -112,13 +112,13 @@ def tiny() -> Controller:
 
 
 @pytest.fixture(scope="module")
-def all_arcs() -> list[Arc]:
+def all_arcs() -> list[MicroArc]:
     cells = list(itertools.product(range(2), range(5), range(2), range(5)))
-    return [Arc.from_integers(normal + reduction) for normal in cells for reduction in cells]
+    return [MicroArc.from_integers(normal + reduction) for normal in cells for reduction in cells]
 
 
 @pytest.fixture(scope="module")
-def rewards(all_arcs: list[Arc]) -> Tensor:
+def rewards(all_arcs: list[MicroArc]) -> Tensor:
     """Of every arc: its share of identities, one pair of inputs better than others, and noise."""
     planted = [
         0.1 * sum(n.op_1 + n.op_2 == 8 for cell in arc.cells for n in cell) + 0.3 * arc.normal[0].index_1
@@ -128,7 +128,7 @@ def rewards(all_arcs: list[Arc]) -> Tensor:
 
 
 @torch.no_grad()
-def log_probs_moved(controller: Controller, arcs: list[Arc], directions: dict[str, Tensor], by: float) -> Tensor:
+def log_probs_moved(controller: Controller, arcs: list[MicroArc], directions: dict[str, Tensor], by: float) -> Tensor:
     """Log-probabilities with each named weight moved along its direction."""
     named = dict(controller.named_parameters())
     for name, direction in directions.items():
@@ -140,7 +140,7 @@ def log_probs_moved(controller: Controller, arcs: list[Arc], directions: dict[st
 
 
 def test_gradient_is_that_of_the_expected_reward(
-    tiny: Controller, all_arcs: list[Arc], rewards: Tensor, compare: Callable[[Comparison], None]
+    tiny: Controller, all_arcs: list[MicroArc], rewards: Tensor, compare: Callable[[Comparison], None]
 ) -> None:
     """An update from every arc, each reward weighted by the arc's probability, against finite differences. The
     baseline is kept at 0, since here the arcs are not drawn."""
@@ -164,7 +164,7 @@ def test_gradient_is_that_of_the_expected_reward(
     assert min(float(g.norm()) for g in gradients.values()) > 1e-5  # each has a say in the sum
 
 
-def test_gradient_of_sampled_arcs_is_unbiased(tiny: Controller, all_arcs: list[Arc], rewards: Tensor) -> None:
+def test_gradient_of_sampled_arcs_is_unbiased(tiny: Controller, all_arcs: list[MicroArc], rewards: Tensor) -> None:
     """An update from 10,000 sampled arcs, its moving baseline included, along the true gradient."""
     reward_of = dict(zip(all_arcs, rewards.tolist(), strict=True))
     log_prob = tiny.score(all_arcs).log_prob
@@ -190,7 +190,7 @@ def test_gradient_of_sampled_arcs_is_unbiased(tiny: Controller, all_arcs: list[A
 # --- what is found ------------------------------------------------------------------------------
 
 
-def identity_share(arc: Arc) -> float:
+def identity_share(arc: MicroArc) -> float:
     ops = [op for cell in arc.cells for n in cell for op in (n.op_1, n.op_2)]
     return sum(OPS[op] == "identity" for op in ops) / len(ops)
 

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core import show_arc
-from enas_core.spaces.micro.arc import OPS, Arc, loose_ids
+from enas_core.spaces.micro.arc import OPS, MicroArc, loose_ids
 from enas_core.spaces.micro.drawing import COLOURS, draw
 from enas_core.spaces.micro.sampling import reference_arc, uniform_arc
 
 PAPER = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1 1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
-CHAIN = Arc.from_integers(v for _ in range(2) for i in range(10) for v in (i + 1, 4, i + 1, 4))
-FAN = Arc.from_integers([0, 0, 1, 4] * 20)
-ARCS = [Arc.parse(PAPER), CHAIN, FAN, *map(reference_arc, range(3))]
+CHAIN = MicroArc.from_integers(v for _ in range(2) for i in range(10) for v in (i + 1, 4, i + 1, 4))
+FAN = MicroArc.from_integers([0, 0, 1, 4] * 20)
+ARCS = [MicroArc.parse(PAPER), CHAIN, FAN, *map(reference_arc, range(3))]
 ARCS += [uniform_arc(seed, num_nodes) for num_nodes in (1, 2, 3, 5, 10, 16) for seed in range(4)]
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -132,11 +132,12 @@ def test_nothing_overlaps(arc):
 
 def test_equal_arcs_give_equal_text():
     program = (
-        f"from enas_core.arc import Arc; from enas_core.draw import draw; print(draw(Arc.parse('{PAPER}')), end='')"
+        "from enas_core.spaces.micro.arc import MicroArc; from enas_core.spaces.micro.drawing import draw;"
+        f"print(draw(MicroArc.parse('{PAPER}')), end='')"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert draw(Arc.parse(PAPER)) == other
-    assert draw(Arc.parse(PAPER)) != draw(reference_arc(0))
+    assert draw(MicroArc.parse(PAPER)) == other
+    assert draw(MicroArc.parse(PAPER)) != draw(reference_arc(0))
 
 
 @settings(derandomize=True, deadline=None, max_examples=20)
@@ -162,7 +163,7 @@ def test_shows_the_paper_s_arc(tmp_path, capsys):
     picture = tmp_path / "new" / "paper.svg"
     assert show_arc.main([PAPER, "--svg", str(picture)]) == 0
     lines = shown(capsys)
-    arc = Arc.parse(PAPER)
+    arc = MicroArc.parse(PAPER)
     assert (lines["arc"], lines["genotype"], lines["json"]) == (PAPER, arc.genotype(), arc.to_json())
     assert lines["network"] == "15 + 2 layers, 36 filters, images 32x32x3, 10 classes"
     assert lines["parameters"] == "3,894,372"

@@ -2,21 +2,23 @@
 
 import itertools
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from enas_core.training.saved_supernet import load_supernet, save_supernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enas_core.console import UserError
 from enas_core.spaces.measure import count_macs, count_parameters
-from enas_core.spaces.micro.arc import OPS, Arc, loose_ids
+from enas_core.spaces.micro.arc import OPS, MicroArc, loose_ids
 from enas_core.spaces.micro.cell import reduction_layers
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.spaces.micro.supernet import Supernet
-from enas_core.spaces.saved import load_network, save_network
+from enas_core.spaces.micro.supernet import MicroSupernet
+from enas_core.spaces.saved import content_errors, load_network, load_supernet, save_network, save_supernet
+from enas_core.spaces.space import NetworkShape
 
 SIZES = [8, 9, 11, 13, 17]
 FACTS = {"classes": ["a", "b", "c"], "mean": [0.5], "std": [0.25], "experiment": "tiny", "test_accuracy": 0.5}
@@ -35,14 +37,15 @@ def filled(network):
     return network
 
 
-def network_of(arc, **changes):
-    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 3, "aux_head": False}
-    return filled(Network(arc, **(shape | changes)))
+SMALL = NetworkShape(num_layers=1, num_filters=4, image_size=8, in_channels=1, num_classes=3, aux_head=False)
 
 
-def supernet_of(num_nodes, **changes):
-    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 3, "aux_head": False}
-    return filled(Supernet(num_nodes=num_nodes, **({"reduction_inputs": "previous"} | shape | changes)))
+def network_of(arc, bn_zero_debias=False, **changes):
+    return filled(MicroNetwork(arc, replace(SMALL, **changes), bn_zero_debias))
+
+
+def supernet_of(num_nodes, reduction_inputs="previous", **changes):
+    return filled(MicroSupernet(replace(SMALL, **changes), num_nodes, reduction_inputs))
 
 
 def images_of(count=4, size=8, channels=1, seed=1):
@@ -50,7 +53,7 @@ def images_of(count=4, size=8, channels=1, seed=1):
 
 
 def arc_of_op(op, num_nodes=2):
-    return Arc.from_integers([0, op, 1, op] * 2 * num_nodes)
+    return MicroArc.from_integers([0, op, 1, op] * 2 * num_nodes)
 
 
 # --- shapes -------------------------------------------------------------------------------------
@@ -85,7 +88,7 @@ def test_the_auxiliary_head_at_every_size_that_it_allows(size):
         network_of(arc, image_size=size, aux_head=True),
         supernet_of(2, image_size=size, aux_head=True),
     ):
-        arguments = () if isinstance(network, Network) else (arc,)
+        arguments = () if isinstance(network, MicroNetwork) else (arc,)
         logits, aux = network(images, *arguments)
         assert aux.shape == logits.shape == (2, 3)
         network.eval()
@@ -202,9 +205,9 @@ PATHS = list(itertools.product(range(3), range(2), range(2)))
 def is_dropped_when_asked(network, arguments, arc, layer, node, slot):
     """Whether a factor of 0 for one operation changes the logits. Factors of 1 everywhere do not."""
     images = images_of()
-    ones = torch.ones(4, 3, 2, 2)
+    ones = torch.ones(4, 3, 4)
     assert torch.equal(network(images, *arguments, ones)[0], network(images, *arguments)[0])
-    ones[:, layer, node, slot] = 0
+    ones[:, layer, 2 * node + slot] = 0
     return not torch.equal(network(images, *arguments, ones)[0], network(images, *arguments)[0])
 
 
@@ -218,10 +221,10 @@ def test_drop_path_acts_on_all_but_identity(kind, op):
 
 
 def test_drop_path_multiplies_each_image_by_its_factor():
-    arc = Arc.from_integers([0, 2, 1, 4] * 2)
+    arc = MicroArc.from_integers([0, 2, 1, 4] * 2)
     older, newer = images_of(3, 8, 12), images_of(3, 8, 12, seed=2)
     cell = network_of(arc, num_layers=3).cells[0]
-    drop = torch.tensor([0.0, 1.0, 2.5])[:, None, None].expand(3, 1, 2)
+    drop = torch.tensor([0.0, 1.0, 2.5])[:, None].expand(3, 2)
     states = [cell.calibrate_older(older), cell.base(cell.calibrate_newer(newer))]
     pooled = F.avg_pool2d(states[0], 3, 1, 1, count_include_pad=False)
     assert len(cell.loose) == 1
@@ -280,9 +283,7 @@ def test_counts_of_one_convolution():
 
 def test_counts_need_no_memory_and_leave_the_mode():
     with torch.device("meta"):
-        network = Network(
-            uniform_arc(0), num_layers=15, num_filters=36, image_size=32, in_channels=3, num_classes=10, aux_head=True
-        )
+        network = MicroNetwork(uniform_arc(0), NetworkShape(15, 36, 32, 3, 10, aux_head=True))
     assert count_macs(network, 3, 32) > 10**8
     assert network.training
 
@@ -305,7 +306,7 @@ def test_a_network_comes_back_as_it_was(saved):
     loaded = load_network(path)
     assert not loaded.training
     assert loaded.arc == network.arc
-    assert loaded.settings == network.settings
+    assert (loaded.shape, loaded.bn_zero_debias) == (network.shape, network.bn_zero_debias)
     assert {name: getattr(loaded, name) for name in FACTS} == FACTS
     assert torch.equal(loaded(images_of(6, 20)), network(images_of(6, 20)))
     state = loaded.state_dict()
@@ -315,7 +316,7 @@ def test_a_network_comes_back_as_it_was(saved):
 
 def test_a_network_file_holds_no_code(saved):
     content = torch.load(saved[1], weights_only=True)
-    assert set(content) == {"format", "arc", "network", "state_dict", *FACTS}
+    assert set(content) == {"format", "space", "arc", "network", "state_dict", *FACTS}
 
 
 def refusal(path):
@@ -336,6 +337,8 @@ def test_wrong_files_are_one_line(saved, tmp_path):
         ({k: v for k, v in content.items() if k != "classes"}, "incomplete network file: 'classes'"),
         (content | {"arc": "1 2 3"}, "an arc has 8 integers a node"),
         (content | {"arc": str(uniform_arc(4, 4))}, "incomplete network file: "),
+        (content | {"space": "chain"}, "incomplete network file: space: 'chain'; allowed: micro"),
+        (content | {"space": ["micro"]}, "incomplete network file: "),
         (content | {"network": {}}, "incomplete network file: "),
         (content | {"state_dict": {}}, "incomplete network file: "),
         (content | {"classes": ["a", "b"]}, "incomplete network file: classes: not a list of 3 str"),
@@ -377,17 +380,30 @@ def test_a_pickle_of_another_protocol_is_one_line_without_a_warning(tmp_path, re
     assert not recwarn.list
 
 
+def test_a_file_of_before_there_were_spaces_is_of_micro(saved):
+    network, path = saved
+    content = torch.load(path, weights_only=True)
+    assert content.pop("space") == "micro"
+    torch.save(content, path)
+    assert torch.equal(load_network(path)(images_of(6, 20)), network(images_of(6, 20)))
+
+
 def test_a_supernet_comes_back_as_it_was(tmp_path):
     supernet, other, path = supernet_of(2), supernet_of(2), tmp_path / "supernet.pt"
-    controller, other_controller = (torch.nn.Linear(2, 3) for _ in range(2))
-    save_supernet(path, supernet, controller.state_dict())
+    policy = torch.nn.Linear(2, 3)
+    save_supernet(path, supernet, policy.state_dict())
+    assert set(torch.load(path, weights_only=True)) == {"format", "supernet", "controller"}
     with torch.no_grad():
         for p in other.parameters():
             p.zero_()
-    load_supernet(path, other, other_controller)
-    assert torch.equal(controller.weight, other_controller.weight)
+    state = load_supernet(path, other)
+    assert torch.equal(state["weight"], policy.weight)
     assert all(map(torch.equal, supernet.parameters(), other.parameters()))
-    for wrong in ((supernet_of(3), controller), (other, torch.nn.Linear(2, 4))):
-        with pytest.raises(ValueError, match=rf"^{path}: not of this supernet: ") as caught:
-            load_supernet(path, *wrong)
-        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UserError, match=rf"^{path}: not of this supernet: ") as caught:
+        load_supernet(path, supernet_of(3))
+    assert len(str(caught.value).splitlines()) == 1
+    with (
+        pytest.raises(UserError, match=rf"^{path}: not of this supernet: "),
+        content_errors(path, "not of this supernet"),
+    ):
+        torch.nn.Linear(2, 4).load_state_dict(state)

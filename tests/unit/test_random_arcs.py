@@ -9,10 +9,11 @@ from enas_core.spaces.draw_arcs import draw_arcs
 
 from enas_core import random_arcs
 from enas_core.files.tables import read_provenance, read_table
+from enas_core.random_arcs import draw_arcs, network_name
 from enas_core.settings.experiment import RandomArcs
 from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsSettings, fingerprint, to_json
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.sampling import SAMPLERS, reference_arc, uniform_arc
 
 SEED_0 = "1 4 0 0 1 3 0 3 1 3 0 1 1 3 0 2 1 1 0 0 1 4 0 0 1 0 0 4 1 2 0 1 1 0 0 1 1 1 0 4"
@@ -112,7 +113,7 @@ def test_text_file_of_one_arc(stage, tmp_path):
 
 def test_reference_sampler_and_num_nodes_as_a_stage(stage):
     assert stage(1, stage_settings("reference", 0))[1][0]["arc"] == str(reference_arc(0))
-    assert Arc.parse(stage(1, stage_settings(num_nodes=2))[1][0]["arc"]).num_nodes == 2
+    assert MicroArc.parse(stage(1, stage_settings(num_nodes=2))[1][0]["arc"]).num_nodes == 2
 
 
 def test_no_arcs_make_an_empty_table(stage):

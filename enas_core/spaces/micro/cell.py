@@ -5,7 +5,7 @@ Shapes: B images in a batch, C channels, S pixels a side, P = 2 * nodes droppabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -53,7 +53,7 @@ def edges_of(nodes: CellNodes) -> list[Edge]:
 
 
 def run_nodes(
-    inputs: Sequence[Tensor], edges: Sequence[Edge], ops: Sequence[nn.Module], drop_path: Tensor | None
+    inputs: Sequence[Tensor], edges: Sequence[Edge], ops: Iterable[nn.Module], drop_path: Tensor | None
 ) -> list[Tensor]:
     """The states of a cell by index: its two inputs, then its nodes. `ops` are the operations of `edges`.
 

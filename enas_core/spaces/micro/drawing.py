@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from enas_core.spaces.micro.arc import OPS, Arc, CellNodes, loose_ids
+from enas_core.spaces.micro.arc import OPS, CellNodes, MicroArc, loose_ids
 
 COLOURS = {
     "sep_conv_3x3": "#56b4e9",
@@ -84,7 +84,7 @@ class Link:
         return 4.0 if self.source.kind == self.target.kind == "pass" else 1.0
 
 
-def draw(arc: Arc) -> str:
+def draw(arc: MicroArc) -> str:
     """SVG of both cells. Equal arcs give equal text."""
     cells = [_Layout(cell) for cell in arc.cells]
     width = max(cell.width for cell in cells) + 2 * MARGIN
@@ -141,7 +141,7 @@ class _Layout:
         boxes = list(self._all())
         by_id = {box.id: box for box in boxes}
         for i, node in enumerate(cell):
-            for index, op in ((node.index_1, node.op_1), (node.index_2, node.op_2)):
+            for index, op in node.edges:
                 self._connect(by_id[index], by_id[i + 2], OPS[op])
         for i in loose:
             self._connect(by_id[i], output, None)

@@ -24,6 +24,7 @@ class MicroNetwork(Network):
         self.depth = shape.num_layers + 2
         self.paths = 2 * arc.num_nodes
         reductions = reduction_layers(shape.num_layers)
+        self.aux_layer = reductions[1] + 1
         self.stem = stem(shape.in_channels, 3 * shape.num_filters, tracking=True)
         older = newer = FeatureMap(3 * shape.num_filters, shape.image_size)
         channels = shape.num_filters
@@ -34,8 +35,8 @@ class MicroNetwork(Network):
             cell = Cell(arc.reduction if reduction else arc.normal, older, newer, channels, reduction)
             older, newer = newer, cell.output
             self.cells.append(cell)
-        self.aux_layer = reductions[1] + 1
-        aux_input = self.cells[self.aux_layer].output
+            if layer == self.aux_layer:
+                aux_input = cell.output
         self.aux_head = AuxHead(*aux_input, shape.num_classes) if shape.aux_head else None
         self.num_features = newer.channels
         self.fc = Classifier(newer.channels, shape.num_classes)

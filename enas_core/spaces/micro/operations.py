@@ -1,7 +1,8 @@
 """The operations of a cell and the blocks that bring its inputs to one size.
 
-Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original. Maps are [B, C, S, S]: B images in
-a batch, C channels, S pixels a side.
+Source of every shape: `cifar10/micro_child.py` and `common_ops.py` of the original.
+
+Maps are [B, C, S, S]: B images in a batch, C channels, S pixels a side.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ Shapes: B images in a batch, L = num_layers + 2 layers, P = 2 * nodes droppable 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,8 +45,11 @@ class SharedCell(nn.Module):
 
     def path(self, nodes: CellNodes) -> list[nn.Module]:
         """The operations of a child, two a node."""
-        edges = enumerate(edges_of(nodes))
-        return [self.ops[position // 2][position % 2][op][index] for position, (index, op) in edges]
+        found = []
+        for position, (index, op) in enumerate(edges_of(nodes)):
+            node: Any = self.ops[position // 2]
+            found.append(node[position % 2][op][index])
+        return found
 
     def forward(self, older: Tensor, newer: Tensor, nodes: CellNodes, drop_path: Tensor | None) -> Tensor:
         inputs = [self.calibrate_older(older), self.calibrate_newer(newer)]
@@ -119,8 +124,9 @@ class MicroSupernet(Supernet):
         """See `Supernet`."""
         assert isinstance(arc, MicroArc)
         aside = set() if self.aux_head is None else set(self.aux_head.parameters())
-        used = []
+        used: list[nn.Parameter] = []
         for layer, cell in enumerate(self.cells):
+            assert isinstance(cell, SharedCell)
             nodes = self.nodes(arc, layer)
             for op in cell.path(nodes):
                 used += op.parameters()
