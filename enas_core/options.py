@@ -44,18 +44,18 @@ def bounded(kind: Any, **more: Any) -> Parameter:
     return Parameter(converter=convert, **more)
 
 
-def mirrored(model: type[BaseModel], name: str, **more: Any) -> Parameter:
-    """An option that mirrors the setting `name` of `model`. `more`: as for Parameter."""
-    field = model.model_fields[name]
+def mirrored(model: type[BaseModel], setting: str, **more: Any) -> Parameter:
+    """An option that mirrors a setting of `model`. `more`: as for Parameter."""
+    field = model.model_fields[setting]
     facts: dict[str, Any] = {"help": " ".join((field.description or "").split())}
     if get_origin(field.annotation) is Literal:
         facts["choices"] = field.annotation
     return bounded(Annotated[field.annotation, field], **facts | more)
 
 
-def default(model: type[BaseModel], name: str) -> Any:
+def default(model: type[BaseModel], setting: str) -> Any:
     """The default of an option that mirrors a setting."""
-    return model.model_fields[name].default
+    return model.model_fields[setting].default
 
 
 def several(least: int, **more: Any) -> Parameter:

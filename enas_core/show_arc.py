@@ -30,7 +30,7 @@ def show_arc(
     size: Annotated[NetworkSize, TogetherInOneClass] = DEFAULT_SIZE,
     svg: Annotated[Path, Parameter(help="picture to write")] = Path("arc.svg"),
 ) -> None:
-    """Print an arc with its network's parameters and MACs, and draw both cells."""
+    """Print an arc with its network's parameters and MACs, and draw its picture."""
     shown = arc_of(arc)
     lines = describe(shown, size)
     write_text(svg, draw(shown))
