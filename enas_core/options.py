@@ -16,10 +16,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
-from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, UnknownOptionError
+from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, UnknownCommandError, UnknownOptionError
 from cyclopts import MissingArgumentError as MissingOptionError
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -201,6 +201,9 @@ def what_is_wrong(error: CycloptsError) -> str:
         return f"unrecognized arguments: {error.token.value}"
     if isinstance(error, UnknownCommandError):
         return f"unknown command {error.unused_tokens[0]!r}" if error.unused_tokens else "unknown command"
+    if isinstance(error, CoercionError) and error.token is not None and get_origin(error.target_type) is Literal:
+        choices = ", ".join(repr(choice) for choice in get_args(error.target_type))
+        return f"argument {name}: {error.token.value[:80]!r}: allowed is one of {choices}"
     if isinstance(error.__cause__, ValueError):
         return f"argument {name}: {error.__cause__}"
     return str(error)

@@ -215,7 +215,7 @@ def test_values_and_defaults():
         (["--size", "10"], "argument --size: '10': allowed is less than or equal to 9"),
         (["--size="], "argument --size: '': allowed is a valid integer, unable to parse string as an integer"),
         (["--count", "x\n" * 99], "argument --count: 'x\\nx\\n"),
-        (["--kind", "square"], 'Invalid value "square" for --kind. Choose from: "round", "flat".'),
+        (["--kind", "square"], "argument --kind: 'square': allowed is one of 'round', 'flat'"),
         (["--size", "1", "--size", "2"], "Parameter --size specified multiple times."),
         ([], "--needed is required"),
     ],
