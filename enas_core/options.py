@@ -16,10 +16,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
-from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, UnknownOptionError
+from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, UnknownCommandError, UnknownOptionError
 from cyclopts import MissingArgumentError as MissingOptionError
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -51,18 +51,18 @@ def bounded(kind: Any, **more: Any) -> Parameter:
     return Parameter(converter=convert, **more)
 
 
-def mirrored(model: type[BaseModel], name: str, **more: Any) -> Parameter:
-    """An option that mirrors the setting `name` of `model`. `more`: as for Parameter."""
-    field = model.model_fields[name]
+def mirrored(model: type[BaseModel], setting: str, **more: Any) -> Parameter:
+    """An option that mirrors a setting of `model`. `more`: as for Parameter."""
+    field = model.model_fields[setting]
     facts: dict[str, Any] = {"help": " ".join((field.description or "").split())}
     if get_origin(field.annotation) is Literal:
         facts["choices"] = field.annotation
     return bounded(Annotated[field.annotation, field], **facts | more)
 
 
-def default(model: type[BaseModel], name: str) -> Any:
+def default(model: type[BaseModel], setting: str) -> Any:
     """The default of an option that mirrors a setting."""
-    return model.model_fields[name].default
+    return model.model_fields[setting].default
 
 
 def several(least: int, **more: Any) -> Parameter:
@@ -223,6 +223,9 @@ def what_is_wrong(error: CycloptsError) -> str:
         return f"unrecognized arguments: {error.token.value}"
     if isinstance(error, UnknownCommandError):
         return f"unknown command {error.unused_tokens[0]!r}" if error.unused_tokens else "unknown command"
+    if isinstance(error, CoercionError) and error.token is not None and get_origin(error.target_type) is Literal:
+        choices = ", ".join(repr(choice) for choice in get_args(error.target_type))
+        return f"argument {name}: {error.token.value[:80]!r}: allowed is one of {choices}"
     if isinstance(error.__cause__, ValueError):
         return f"argument {name}: {error.__cause__}"
     return str(error)

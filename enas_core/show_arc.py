@@ -31,7 +31,7 @@ def show_arc(
     size: Annotated[NetworkSize, TogetherInOneClass] = DEFAULT_SIZE,
     svg: Annotated[Path, Parameter(help="picture to write")] = Path("arc.svg"),
 ) -> None:
-    """Print an arc with its network's parameters and MACs, and draw it."""
+    """Print an arc with its network's parameters and MACs, and draw its picture."""
     space, shown = space_and_arc(arc)
     lines = describe(space, shown, size)
     write_text(svg, space.draw(shown))

@@ -114,7 +114,8 @@ def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> 
     """Rows of a table of the given kind. Columns that are missing, but for the `required` ones (default: all),
     are None, as in tables of other versions. Raises UserError, one line, when it is not such a table."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # `read_table` would import pandas
+            table = file.read()
         schema = pa.schema([field for field in SCHEMAS[kind] if field.name in table.column_names])
         missing = [name for name in required or SCHEMAS[kind].names if name not in schema.names]
         if missing:

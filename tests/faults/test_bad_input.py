@@ -22,9 +22,11 @@ import trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enas_core import predict, prepare_data, select_arc
+from enas_core import predict
+from enas_core.data import prepare
 from enas_core.files.tables import provenance, write_table
 from enas_core.spaces.saved import load_network
+from enas_core.training import scoring
 from enas_core.training.network import AugmentRun
 from enas_core.training.supernet import SearchRun
 
@@ -130,9 +132,9 @@ def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
 # --- inputs that change ------------------------------------------------------------------------
 
 LATE = {
-    "prepare_data": (prepare_data, "mean_and_std"),
+    "prepare_data": (prepare, "mean_and_std"),
     "search": (SearchRun, "finish_epoch"),
-    "select_arc": (select_arc, "select"),
+    "select_arc": (scoring, "select"),
     "augment": (AugmentRun, "finish_epoch"),
 }
 """What each stage calls when it has begun and written no result yet."""

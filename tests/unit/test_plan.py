@@ -12,6 +12,7 @@ from enas_core.planning import calibrate as calibration
 from enas_core.planning.calibrate import Clock, Cost, calibrate, num_test
 from enas_core.planning.costs import job_seconds, search_seconds, typical
 from enas_core.planning.jobs import Job, chains, explain, makespan, read_jobs
+from enas_core.planning.printing import duration
 from enas_core.settings.dataset import Source
 from enas_core.settings.workflow import load_workflow, parse_workflow
 
@@ -269,8 +270,8 @@ def test_a_plan(tool):
     assert ["a", "augment", "2", f"{2 * augment / 3600:.3g}", "3.00"] in rows
     assert ["total", "5", f"{(search + select + 2 * augment) / 3600:.3g}", "3.00"] in rows
     assert ["-", "all", "1", "-", "-"] in rows
-    assert ["1", plan.duration(search + select + 2 * augment)] in rows
-    assert ["2", plan.duration(search + select + augment)] in rows
+    assert ["1", duration(search + select + 2 * augment)] in rows
+    assert ["2", duration(search + select + augment)] in rows
     assert "remaining part is counted whole" in out
 
 

@@ -13,6 +13,7 @@ from enas_core.data.pictures import read_image
 from enas_core.spaces.micro.network import Network
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.saved import save_network
+from enas_core.training import prediction
 
 CLASSES = ["cat", "dog", "aquarium fish"]
 SIZE = 8
@@ -102,7 +103,7 @@ def test_more_images_than_a_batch(network_file, tmp_path, capsys, monkeypatch):
     for i, file in enumerate(files):
         Image.fromarray(pixels(i, SIZE, SIZE)).save(file)
     together = run(capsys, path, *files)
-    monkeypatch.setattr(predict, "BATCH", 2)
+    monkeypatch.setattr(prediction, "BATCH", 2)
     assert run(capsys, path, *files) == together
     assert len(together[1]) == 5
 
