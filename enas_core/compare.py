@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from enas_core.analysis.comparison import differences, joined, summarise

@@ -1,8 +1,7 @@
 """Reading results: the trainings and searches of one experiment, and the metrics of finished ones.
 
 `enas_core.compare` as a stage reads the folders of trainings (`epochs.parquet`, `model.pt`) and of searches
-(`epochs.parquet`, `candidates.parquet`); for people it reads `metrics.parquet` of any number of experiments. The figures
-of the report read that too.
+(`epochs.parquet`, `candidates.parquet`); for people it reads `metrics.parquet` of any number of experiments.
 """
 
 from __future__ import annotations
