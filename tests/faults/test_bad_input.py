@@ -35,7 +35,9 @@ EXAMPLES = settings(
 )
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CANDIDATE = {
-    "source": "controller",
+    "source": "policy",
+    "policy": "controller",
+    "space": "micro",
     "arc": trials.ARC,
     "valid_accuracy": 0.5,
     "params": 1,
@@ -96,7 +98,7 @@ def fill(folder: Path, inputs: Path, references: dict[str, Any]) -> Desk:
     shutil.copy(references["search"].folder / "out/supernet.pt", folder)
     shutil.copytree(references["augment"].folder / "out", folder / "model")
     write_table(folder / "candidates.parquet", "candidates", [CANDIDATE], provenance("cpu", ""))
-    arc = {"network": "random-00", "sampler": "uniform", "seed": 0, "index": 0, "arc": trials.ARC}
+    arc = {"network": "random-00", "sampler": "uniform", "seed": 0, "index": 0, "arc": trials.ARC, "space": "micro"}
     write_table(folder / "random_arcs.parquet", "random_arcs", [arc], provenance("cpu", ""))
     (folder / "file").write_text("")
     return Desk(folder)

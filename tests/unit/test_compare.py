@@ -20,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core import compare
-from enas_core.analysis.comparison import differences, metrics_row, read_search, role_of, summarise, units
+from enas_core.analysis.comparison import differences, network_means, summarise
+from enas_core.analysis.results import read_search, read_training
 from enas_core.analysis.statistics import ALPHA
 from enas_core.files.tables import SCHEMAS, provenance, read_table, write_table
+from enas_core.settings.networks import NamedNetwork, random_network, searched_network
 from enas_core.spaces.micro.network import Network
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.saved import save_network
@@ -30,11 +32,12 @@ from enas_core.spaces.saved import save_network
 MADE_BY = provenance("cpu", "abc")
 
 
-def training(network: str, accuracy: float, seed: int = 1, **changes: Any) -> dict[str, Any]:
+def training(network: NamedNetwork, accuracy: float, seed: int = 1, **changes: Any) -> dict[str, Any]:
     """A row of metrics."""
-    role, search_seed = role_of(network)
-    row = dict.fromkeys(SCHEMAS["metrics"].names) | {"experiment": "x", "dataset": "digits", "network": network}
-    row |= {"role": role, "arc": network, "search_seed": search_seed, "seed": seed, "params": 1000, "macs": 10}
+    name, role, search_seed = network
+    row = dict.fromkeys(SCHEMAS["metrics"].names) | {"experiment": "x", "dataset": "digits", "network": name}
+    row |= {"role": role, "space": "micro", "arc": name, "search_seed": search_seed, "seed": seed}
+    row |= {"params": 1000, "macs": 10}
     row |= {"shared_accuracy": accuracy / 2, "test_accuracy": accuracy, "test_error": 1 - accuracy, "epochs": 5}
     row |= {"seconds": 36.0, "search_seconds": 72.0 if role == "searched" else None, "device": "cpu"}
     return row | changes
@@ -42,8 +45,13 @@ def training(network: str, accuracy: float, seed: int = 1, **changes: Any) -> di
 
 def experiment(searched: Sequence[float], random: Sequence[float], **changes: Any) -> list[dict[str, Any]]:
     """Metrics with one augment seed."""
-    rows = [training(f"searched-s{i}", value, **changes) for i, value in enumerate(searched)]
-    return rows + [training(f"random-{i:02}", value, **changes) for i, value in enumerate(random)]
+    rows = [training(searched_network(i), value, **changes) for i, value in enumerate(searched)]
+    return rows + [training(random_network(i), value, **changes) for i, value in enumerate(random)]
+
+
+def named_network(name: str) -> NamedNetwork:
+    """A network that config.yaml names."""
+    return NamedNetwork(name, "named")
 
 
 def put(folder: Path, rows: list[dict[str, Any]]) -> Path:
@@ -59,21 +67,6 @@ def printed(capfdbinary: pytest.CaptureFixture[bytes], *arguments: object, code:
 
 
 # --- one experiment ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("network", "expected"),
-    [
-        ("searched-s12", ("searched", 12)),
-        ("random-07", ("random", None)),
-        ("random-123", ("random", None)),
-        ("transfer", ("named", None)),
-        ("searched-best", ("named", None)),
-        ("random-forest", ("named", None)),
-    ],
-)
-def test_roles(network, expected):
-    assert role_of(network) == expected
 
 
 def test_known_numbers():
@@ -104,7 +97,7 @@ def test_without_random_or_searched_networks():
     assert row["p_value"] is None
     assert row["random_mean"] is None
     assert "p_value" in reasons
-    row, reasons = summarise([training("mine", 0.5)])
+    row, reasons = summarise([training(named_network("mine"), 0.5)])
     assert (row["n_searched"], row["n_random"], row["searched_mean"]) == (0, 0, None)
 
 
@@ -119,8 +112,8 @@ def test_augment_seeds_are_averaged_first():
 
 
 def test_a_search_is_paid_for_once_and_sizes_are_means_of_networks():
-    rows = [training("searched-s1", 0.9, seed, params=300) for seed in (1, 2, 3)] + [
-        training("searched-s2", 0.9, params=100)
+    rows = [training(searched_network(1), 0.9, seed, params=300) for seed in (1, 2, 3)] + [
+        training(searched_network(2), 0.9, params=100)
     ]
     row, _ = summarise(rows)
     assert row["search_hours"] == pytest.approx(2 * 72 / 3600)
@@ -148,7 +141,8 @@ def test_order_names_and_repeated_rows_do_not_matter(searched, random, rng):
 
 
 def test_units_ignore_rows_without_accuracy():
-    assert [u.network for u in units([training("a", 0.5), training("b", 0.5, test_accuracy=None)])] == ["a"]
+    rows = [training(named_network("a"), 0.5), training(named_network("b"), 0.5, test_accuracy=None)]
+    assert [network.network for network in network_means(rows)] == ["a"]
 
 
 # --- planted experiments -------------------------------------------------------------------------
@@ -259,7 +253,7 @@ def test_missing_and_foreign_files_are_left_out(two, capfdbinary, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "metrics.parquet").write_bytes(b"PAR1 no")
-    percent = put(tmp_path / "percent", [training("searched-s1", 97.0)])
+    percent = put(tmp_path / "percent", [training(searched_network(1), 97.0)])
     nothing = put(tmp_path / "nothing", [])
     others = [tmp_path / "gone", tmp_path / "empty", foreign, broken, percent, nothing]
     out, err = printed(capfdbinary, two / "a", *others, "--format", "json")
@@ -274,7 +268,8 @@ def test_missing_and_foreign_files_are_left_out(two, capfdbinary, tmp_path):
 def test_a_table_of_an_older_version_is_read(two, capfdbinary, tmp_path):
     old = tmp_path / "old"
     old.mkdir()
-    frame = pd.DataFrame({"network": ["searched-s1", "random-00"], "test_accuracy": [0.9, 0.8], "dataset": "digits"})
+    frame = pd.DataFrame({"network": ["searched-s1", "random-00"], "role": ["searched", "random"]})
+    frame = frame.assign(test_accuracy=[0.9, 0.8], dataset="digits")
     pq.write_table(pa.Table.from_pandas(frame.assign(extra=1)), old / "metrics.parquet")
     out, _ = printed(capfdbinary, two / "a", old, "--format", "json")
     row = json.loads(out)[1]
@@ -298,15 +293,16 @@ def test_mistakes_are_one_line(arguments, capfdbinary, tmp_path, monkeypatch):
 # --- the stage -----------------------------------------------------------------------------------
 
 
-def train(folder: Path, network: str, seed: int, number: int, accuracies: Sequence[float]) -> Path:
+def train(folder: Path, network: NamedNetwork, seed: int, number: int, accuracies: Sequence[float]) -> Path:
     """The folder of a finished training of arc `number`."""
     arc = uniform_arc(number, num_nodes=2)
     shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
     save_network(folder / "model.pt", Network(arc, aux_head=False, **shape), {})
-    row = dict.fromkeys(SCHEMAS["augment_epochs"].names) | {"experiment": "x", "dataset": "digits", "network": network}
-    row |= {"arc": str(arc), "seed": seed, "seconds": 10.0}
+    row = dict.fromkeys(SCHEMAS["augment_epochs"].names) | {"experiment": "x", "dataset": "digits"}
+    row |= {"network": network.name, "space": "micro", "arc": str(arc), "seed": seed, "seconds": 10.0}
     rows = [row | {"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies)]
-    write_table(folder / "epochs.parquet", "augment_epochs", rows, MADE_BY)
+    made_by = MADE_BY | {"role": network.role, "search_seed": network.search_seed}
+    write_table(folder / "epochs.parquet", "augment_epochs", rows, made_by)
     return folder
 
 
@@ -322,10 +318,10 @@ def search(folder: Path, seed: int, scores: dict[int, float]) -> Path:
 def test_stage_writes_metrics_and_comparison(tmp_path):
     searches = [search(tmp_path / "s3", 3, {7: 0.5, 8: 0.3}), search(tmp_path / "s4", 4, {7: 0.6, 8: 0.4, 9: 0.2})]
     networks = [
-        train(tmp_path / "a", "searched-s3", 1, 7, [0.95, 0.9]),
-        train(tmp_path / "b", "random-00", 1, 8, [0.1, 0.7]),
+        train(tmp_path / "a", searched_network(3), 1, 7, [0.95, 0.9]),
+        train(tmp_path / "b", random_network(0), 1, 8, [0.1, 0.7]),
+        train(tmp_path / "c", named_network("transfer"), 1, 10, [0.8]),
     ]
-    networks.append(train(tmp_path / "c", "transfer", 1, 10, [0.8]))
     out = tmp_path / "out"
     arguments = ["--networks", *networks, "--searches", *searches, "--out-dir", out, "--log-file", tmp_path / "log"]
     assert compare.main([str(a) for a in arguments]) == 0
@@ -349,9 +345,9 @@ def test_stage_writes_metrics_and_comparison(tmp_path):
 
 
 def test_sizes_are_those_of_the_trained_network(tmp_path):
-    folder = train(tmp_path, "searched-s1", 1, 5, [0.5])
+    folder = train(tmp_path, searched_network(1), 1, 5, [0.5])
     seed, result = read_search(search(tmp_path / "s", 1, {5: 0.25}))
-    row = metrics_row(folder, {seed: result})
+    row = read_training(folder, {seed: result})
     shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
     network = Network(uniform_arc(5, 2), aux_head=True, **(shape | {"image_size": 32}))
     without = Network(uniform_arc(5, 2), aux_head=False, **shape)
@@ -361,9 +357,25 @@ def test_sizes_are_those_of_the_trained_network(tmp_path):
 
 
 def test_unreadable_inputs_leave_nothing_behind(tmp_path):
-    folder = train(tmp_path / "a", "random-00", 1, 8, [0.7])
+    folder = train(tmp_path / "a", random_network(0), 1, 8, [0.7])
     (folder / "model.pt").write_bytes(b"nothing")
     assert compare.main(["--networks", str(folder), "--out-dir", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_role_is_not_read_out_of_a_name(tmp_path):
+    folder = train(tmp_path, NamedNetwork("random-00", "searched", 4), 1, 5, [0.5])
+    row = read_training(folder, {})
+    assert (row["network"], row["role"], row["search_seed"]) == ("random-00", "searched", 4)
+
+
+def test_a_training_of_an_older_version_is_one_line(tmp_path, capfdbinary):
+    folder = train(tmp_path / "a", random_network(0), 1, 8, [0.7])
+    rows = read_table(folder / "epochs.parquet", "augment_epochs")
+    write_table(folder / "epochs.parquet", "augment_epochs", rows, MADE_BY)
+    _, err = printed(capfdbinary, "--networks", folder, "--out-dir", tmp_path / "out", code=2)
+    (line,) = err.splitlines()
+    assert f"{folder / 'epochs.parquet'}: does not say where its network comes from" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -9,7 +9,7 @@ from enas_core.spaces.draw_arcs import draw_arcs
 
 from enas_core import random_arcs
 from enas_core.files.tables import read_provenance, read_table
-from enas_core.random_arcs import draw_arcs, network_name
+from enas_core.random_arcs import draw_arcs
 from enas_core.settings.experiment import RandomArcs
 from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsSettings, fingerprint, to_json

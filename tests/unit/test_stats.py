@@ -15,12 +15,14 @@ from enas_core.analysis.statistics import (
     MIN_SEARCHED,
     MIN_TAU_INTERVAL,
     Estimate,
+    holm,
     kendall_tau,
     permutation_test,
     random_needed,
     relative_improvement,
     smallest_p,
     std,
+    two_sided_p,
     unit_means,
 )
 
@@ -210,6 +212,19 @@ def test_units_are_counted_once(rows, chance):
     assert means(rows) == before
 
 
+def test_holm():
+    assert holm([]) == []
+    assert holm([0.01]) == [0.01]
+    # The smallest counts three times, the next one twice; none is below one that was smaller, or above 1.
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_two_sided_p():
+    assert two_sided_p([1, 2], [3, 4]) == two_sided_p([3, 4], [1, 2]) == pytest.approx(2 / 6)
+    assert two_sided_p([1, 2], [1, 2]) == 1.0
+
+
 def test_unit_means():
     assert unit_means(["b", "a", "b"], [0.25, 0.875, 0.75]) == [0.5, 0.875]
 
@@ -313,7 +328,7 @@ def test_intervals_of_kendall_tau_cover(number, tau):
 
 def test_estimates_are_repeated_exactly_in_another_process():
     code = (
-        "import sys; from enas_core import stats;"
+        "import sys; from enas_core.analysis import statistics as stats;"
         " heavy = {'scipy', 'torch', 'pandas'} & set(sys.modules); assert not heavy, heavy;"
         " print(repr(stats.relative_improvement([.97, .971, .973, .974], [.95 + i / 500 for i in range(8)])))"
     )

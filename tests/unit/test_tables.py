@@ -38,8 +38,10 @@ def rows_of(kind):
 
 
 CANDIDATES = [
-    {"source": "controller", "arc": "0 1", "valid_accuracy": 0.5, "params": 7, "macs": 9, "selected": True},
-    {"source": "random", "arc": "1 1", "valid_accuracy": 0.75, "params": 7, "macs": 9, "selected": False},
+    {"source": "policy", "policy": "uniform", "space": "micro", "arc": "0 1"}
+    | {"valid_accuracy": 0.5, "params": 7, "macs": 9, "selected": True},
+    {"source": "random", "policy": None, "space": "micro", "arc": "1 1"}
+    | {"valid_accuracy": 0.75, "params": 7, "macs": 9, "selected": False},
 ]
 
 

@@ -101,6 +101,7 @@ def test_random_policy(changed: Workspace) -> None:
     search = changed.results / "tiny/search/s1"
     own = read_table(search / "own/candidates.parquet", "candidates")
     assert [row["arc"] for row in own] == [str(arc) for arc in arcs]
+    assert {(row["source"], row["policy"]) for row in own} == {("policy", "uniform")}
     epochs = read_table(search / "epochs.parquet", "search_epochs")
     assert all(row[name] is None for row in epochs for name in row if name.startswith("controller_"))
     assert all(row["train_loss"] > 0 and row["valid_accuracy"] is not None for row in epochs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,12 +42,13 @@ def test_every_stage_writes_what_the_contract_says(finished: Workspace) -> None:
     assert all(value is not None and value == value for row in epochs for value in row.values())
 
 
-def test_only_a_controllers_arc_is_selected(finished: Workspace) -> None:
+def test_only_the_policys_arc_is_selected(finished: Workspace) -> None:
     results = finished.results / "tiny"
     rows = read_table(results / "search/s1/candidates.parquet", "candidates")
-    assert [row["source"] for row in rows] == ["controller"] * 4 + ["random"] * 2 + ["named"]
+    assert [row["source"] for row in rows] == ["policy"] * 4 + ["random"] * 2 + ["named"]
+    assert [row["policy"] for row in rows] == ["controller"] * 4 + [None] * 3
     (selected,) = [row for row in rows if row["selected"]]
-    own = [row for row in rows if row["source"] == "controller"]
+    own = [row for row in rows if row["source"] == "policy"]
     assert selected in own
     assert selected["valid_accuracy"] == max(row["valid_accuracy"] for row in own)
     assert str(read_arc(results / "arcs/searched-s1.txt")) == selected["arc"]
@@ -187,12 +190,29 @@ def test_targets_that_are_not_there(fresh: Workspace, target: str, message: str)
 
 
 @pytest.mark.parametrize(
-    "command", [["snakemake", "--lint"], ["snakefmt", "--check", "Snakefile", "workflow"]], ids=["lint", "format"]
+    "command",
+    [["python", "tests/workflow/lint.py"], ["snakefmt", "--check", "Snakefile", "workflow"]],
+    ids=["lint", "format"],
 )
 def test_style(command: list[str]) -> None:
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run([str(program), *command[1:]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "snakefile",
+    [
+        "rule a:\n    output:\n        'x',\n    shell:\n        'touch {output}'\n",  # has no log
+        "rule a:\n    output:\n        'x',\n    conda:\n        'x.yaml'\n    shell:\n        'touch {output}'\n",
+        "rule a:\n    output: (\n",  # cannot be read
+    ],
+    ids=["accepted and another finding", "another finding alone", "no finding"],
+)
+def test_lint_accepts_one_finding_alone(tmp_path: Path, snakefile: str) -> None:
+    (tmp_path / "Snakefile").write_text(snakefile)
+    command = [sys.executable, str(ROOT / "tests/workflow/lint.py"), "--snakefile", str(tmp_path / "Snakefile")]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 1
 
 
 def test_each_training_gets_a_gpu_of_its_own(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,3 +232,63 @@ def test_one_training_on_several_gpus_repeats_nothing_else(copy: Workspace) -> N
     assert sorted(rules) == ["augment", "random_arc"]
     assert read_provenance(copy.folder / target)["device"] == "2 x cpu (1 threads)"
     assert copy.make(target) == []
+
+
+def seconds_of_training(log: Path) -> tuple[float, float]:
+    """When a stage wrote its first and its last line."""
+    stamps = [line[:23] for line in log.read_text().splitlines() if line[:4].isdigit()]
+    times = [datetime.datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").timestamp() for stamp in stamps]
+    return times[0], times[-1]
+
+
+@pytest.mark.parametrize(
+    ("visible", "asked_for", "together"), [("", {"0"}, True), ("test-gpu", {"1"}, False)], ids=["no GPU", "one GPU"]
+)
+def test_the_local_profile_limits_trainings_where_there_are_gpus(
+    copy: Workspace, monkeypatch: pytest.MonkeyPatch, visible: str, asked_for: set[str], together: bool
+) -> None:
+    arcs = [f"results/tiny/arcs/random-0{k}.txt" for k in range(2)]
+    targets = [f"results/tiny/networks/random-0{k}/seed1/model.pt" for k in range(2)]
+    copy.edit(augment__num_epochs=40)
+    copy.make(*arcs, "results/tiny/config/augment.json")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    done = copy.run("--profile", str(ROOT / "workflow/profiles/default"), *targets)
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r"--gpus (\d)", done.stderr)) == asked_for
+    (first, first_end), (second, second_end) = (
+        seconds_of_training(copy.results / f"tiny/logs/augment-random-0{k}-seed1.log") for k in range(2)
+    )
+    assert (max(first, second) < min(first_end, second_end)) == together
+
+
+def gpus_of(workspace: Workspace, *options: str) -> dict[str, str]:
+    """What `--gpus` each rule that has the option would get, by the name of its command."""
+    done = workspace.run("-n", "-p", "--forceall", "results/tiny/comparison.parquet", *options)
+    assert done.returncode == 0, done.stderr
+    return dict(re.findall(r"enas_core\.(\w+) .* --gpus (\d)", done.stdout + done.stderr))
+
+
+def test_gpus_that_rules_ask_for(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a machine that submits jobs, which has no GPU itself: a dry run says what will be submitted."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    rules = ("search", "select_arc", "augment")
+    assert gpus_of(copy) == dict.fromkeys(rules, "1")
+    assert gpus_of(copy, "--config", "device=cpu") == dict.fromkeys(rules, "0")
+    changed = gpus_of(copy, "--set-resources", "augment:gpu=4", "search:gpu=0")
+    assert changed == {"search": "0", "select_arc": "1", "augment": "4"}
+
+
+def test_a_network_that_the_experiment_has_not(fresh: Workspace) -> None:
+    printed = fresh.fail("results/tiny/networks/random-02/seed1/model.pt")
+    assert "config.yaml: experiments.tiny: 'random-02' is none of its networks" in printed
+    assert not fresh.results.exists()
+
+
+def test_what_a_training_records_of_its_network(copy: Workspace) -> None:
+    copy.make("results/tiny/networks/all_identity/seed1/model.pt")
+    networks = copy.results / "tiny/networks"
+    for network, role, search_seed in (("searched-s1", "searched", 1), ("all_identity", "named", None)):
+        made_by = read_provenance(networks / network / "seed1/epochs.parquet")
+        assert (made_by["role"], made_by["search_seed"]) == (role, search_seed)
+        content = torch.load(networks / network / "seed1/model.pt", weights_only=True)
+        assert content["provenance"] == made_by

@@ -21,12 +21,13 @@ TINY = ROOT / "tests/configs/tiny.yaml"
 class Workspace:
     """A working folder with its own config file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
         self.folder, self.config = folder, folder / "tiny.yaml"
+        self.snakefile = snakefile
         self.results = folder / "results"
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-d", str(self.folder)]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile), "-d", str(self.folder)]
         command += ["--configfile", str(self.config), "--cores", str(cores), *arguments]
         environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
