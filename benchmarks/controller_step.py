@@ -7,7 +7,8 @@ import models
 import torch
 from harness import Work, alternate, finish, parser, rows
 
-from enas_core.policies.controller import Controller, Reinforce
+from enas_core.policies.controller import Controller
+from enas_core.policies.reinforce import Reinforce
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.device import pick_device
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import models
 import torch
-from enas_core.training.steplog import StepLog
 from harness import Work, alternate, finish, parser, rows, seconds
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -35,8 +34,8 @@ from enas_core.spaces.micro.supernet import Supernet
 from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import hits
-from enas_core.training.randomness import factors
 from enas_core.training.schedule import drop_path_keep_probs, steps_per_epoch
+from enas_core.training.step_log import StepLog
 
 BUDGET = 420  # seconds until no further mode is started
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}

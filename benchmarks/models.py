@@ -7,7 +7,8 @@ import yardstick
 from harness import Work
 from torch import Tensor
 
-from enas_core.settings.training import Augment, Search
+from enas_core.settings.augment import Augment
+from enas_core.settings.search import Search
 from enas_core.spaces.layers import initialise
 from enas_core.spaces.micro.arc import Arc
 from enas_core.spaces.micro.network import Network

@@ -10,7 +10,8 @@ import models
 import torch
 from harness import alternate, finish, parser, rows
 
-from enas_core.policies.controller import Controller, Reinforce
+from enas_core.policies.controller import Controller
+from enas_core.policies.reinforce import Reinforce
 from enas_core.settings.workflow import Workflow
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.checkpoint import StateDirectory

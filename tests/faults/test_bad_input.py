@@ -27,8 +27,6 @@ from enas_core.data import prepare
 from enas_core.files.tables import provenance, write_table
 from enas_core.spaces.saved import load_network
 from enas_core.training import scoring
-from enas_core.training.network import AugmentRun
-from enas_core.training.supernet import SearchRun
 
 EXAMPLES = settings(
     max_examples=70, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

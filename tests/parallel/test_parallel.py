@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enas_core.files.tables import TIMING_COLUMNS, read_provenance
-from enas_core.settings.training import Augment
+from enas_core.settings.augment import Augment
 from enas_core.spaces.saved import load_network
 from enas_core.training.checkpoint import StateDirectory
 from enas_core.training.gpus import claim_gpus, visible_gpus

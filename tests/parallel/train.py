@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from enas_core.data.prepared import load_prepared
-from enas_core.settings.stages import AugmentSettings, SearchSettings, load_stage_settings
+from enas_core.settings.stages import AugmentStage, SearchStage, read_stage
 from enas_core.spaces.micro.settings import MicroSettings
 from enas_core.spaces.micro.space import Micro
 from enas_core.training.checkpoint import Saver, StateDirectory
-from enas_core.training.network import AugmentRun
+from enas_core.training.network import NetworkTraining
 from enas_core.training.processes import join
-from enas_core.training.supernet import SearchRun
+from enas_core.training.supernet import SupernetTraining
 
 CPU = torch.device("cpu")
 
@@ -24,14 +24,14 @@ CPU = torch.device("cpu")
 def runs(inputs, processes, per_process):
     """The two trainings."""
     data = load_prepared(inputs / "data", CPU)
-    search = load_stage_settings(inputs / "config/search.json", SearchSettings)
-    augment = load_stage_settings(inputs / "config/augment.json", AugmentSettings)
+    search = read_stage(inputs / "config/search.json", SearchStage)
+    augment = read_stage(inputs / "config/augment.json", AugmentStage)
     if per_process:
         search = search.model_copy(update={"search": search.search.model_copy(update={"sync_batch_norm": False})})
         augment = augment.model_copy(update={"augment": augment.augment.model_copy(update={"sync_batch_norm": False})})
     arc = Micro(MicroSettings(num_nodes=augment.num_nodes)).read(inputs / "arc.txt")
-    yield "search", SearchRun(search, data, 1, CPU, processes=processes)
-    yield "augment", AugmentRun(augment, data, arc, "a", 1, CPU, processes=processes)
+    yield "search", SupernetTraining(search, data, 1, CPU, processes=processes)
+    yield "augment", NetworkTraining(augment, data, arc, "a", 1, CPU, processes=processes)
 
 
 class EnoughError(Exception):

@@ -14,8 +14,9 @@ from fill import CONTROLLER_FILL, golden_controller
 from golden import Case, Comparison, absolute, read_json, read_npz, relative
 from torch import Tensor
 
-from enas_core.policies.controller import Controller, Reinforce, Sample
-from enas_core.settings.training import Controller as ControllerSettings
+from enas_core.policies.controller import Controller, Sample
+from enas_core.policies.reinforce import Reinforce
+from enas_core.settings.search import Controller as ControllerSettings
 from enas_core.spaces.micro.arc import MicroArc
 
 TOLERANCE = 1e-5

@@ -15,7 +15,7 @@ from formulas import images, labels
 from golden import Case, Comparison, absolute, read_json, relative
 from torch import Tensor, nn
 
-from enas_core.settings.training import Search
+from enas_core.settings.search import Search
 from enas_core.spaces.layers import BlockConv, Packed, conv, initialise
 from enas_core.spaces.micro.arc import OPS, MicroArc
 

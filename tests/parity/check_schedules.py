@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from golden import Case, Comparison, absolute, read_json, read_npz
 
-from enas_core.settings.training import Augment, Search
+from enas_core.settings.augment import Augment
+from enas_core.settings.search import Search
 from enas_core.training.schedule import drop_path_keep_probs, learning_rate
 
 SECTIONS = {"search": Search, "augment": Augment}  # whose defaults hold where the file is silent

@@ -20,7 +20,9 @@ from formulas import images, labels
 from golden import Case, Comparison, absolute, read_json, read_npz, relative
 from torch import Tensor
 
-from enas_core.settings.training import Augment, Search, Training
+from enas_core.settings.augment import Augment
+from enas_core.settings.search import Search
+from enas_core.settings.training import Training
 from enas_core.spaces.layers import BatchNorm
 from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.network import MicroNetwork

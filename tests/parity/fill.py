@@ -8,7 +8,7 @@ from formulas import bn_params, controller_weight, conv_weight, depthwise_weight
 from torch import Tensor, nn
 
 from enas_core.policies.controller import Controller
-from enas_core.settings.training import Controller as ControllerSettings
+from enas_core.settings.search import Controller as ControllerSettings
 from enas_core.spaces.layers import AuxHead, BatchNorm
 from enas_core.spaces.micro.arc import OPS
 from enas_core.spaces.micro.network import MicroNetwork

@@ -15,8 +15,9 @@ from golden import Comparison
 from scipy import stats
 from torch import Tensor
 
-from enas_core.policies.controller import Controller, Reinforce
-from enas_core.settings.training import Controller as ControllerSettings
+from enas_core.policies.controller import Controller
+from enas_core.policies.reinforce import Reinforce
+from enas_core.settings.search import Controller as ControllerSettings
 from enas_core.spaces.micro.arc import OPS, MicroArc
 
 SIGNIFICANCE = 1e-4

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from enas_core.training.steplog import StepLog
 from torch import nn
 
 from enas_core.data.prepared import Split
-from enas_core.settings.training import Augment
+from enas_core.settings.augment import Augment
 from enas_core.spaces.layers import initialise
 from enas_core.spaces.micro.network import Network
 from enas_core.spaces.micro.sampling import uniform_arc
@@ -18,7 +17,7 @@ from enas_core.spaces.micro.supernet import Supernet
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import child_accuracy, evaluate_network, hits, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters, untrained_state
-from enas_core.training.randomness import factors
+from enas_core.training.step_log import StepLog
 
 CPU = torch.device("cpu")
 SHAPES = [(3, 5), (7,), (1, 2, 3, 3), (), (16,)]

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from enas_core.from_flags import FLAGS, main
+from enas_core.settings.augment import AugmentSection
 from enas_core.settings.experiment import Experiment
-from enas_core.settings.training import AugmentSection, Controller, SearchSection
+from enas_core.settings.search import Controller, SearchSection
 from enas_core.settings.workflow import parse_workflow
 
 ARC = "0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 4"

@@ -33,14 +33,14 @@ from enas_core.data.prepare import mean_and_std, prepare
 from enas_core.data.sources import CLASSES
 from enas_core.prepare_data import main
 from enas_core.settings.dataset import DATASETS, Source
-from enas_core.settings.stages import PrepareDataSettings, to_json
+from enas_core.settings.stages import PrepareDataStage, to_json
 
 OUTPUTS = ["manifest.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"]
 
 
 def stage_settings(name="cifar10", source="parquet", train=20, test=10, **other):
     values = {"name": name, "source": source, "max_train_images": train, "max_test_images": test, **other}
-    return PrepareDataSettings(experiment="tiny", dataset=Source(**values))
+    return PrepareDataStage(experiment="tiny", dataset=Source(**values))
 
 
 def run(folder, stage, *options):

@@ -10,9 +10,9 @@ from enas_core.spaces.draw_arcs import draw_arcs
 from enas_core import random_arcs
 from enas_core.files.tables import read_provenance, read_table
 from enas_core.random_arcs import draw_arcs
-from enas_core.settings.experiment import RandomArcs
+from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.networks import random_network
-from enas_core.settings.stages import RandomArcsSettings, fingerprint, to_json
+from enas_core.settings.stages import RandomArcsStage, fingerprint, to_json
 from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.sampling import SAMPLERS, reference_arc, uniform_arc
 
@@ -20,9 +20,7 @@ SEED_0 = "1 4 0 0 1 3 0 3 1 3 0 1 1 3 0 2 1 1 0 0 1 4 0 0 1 0 0 4 1 2 0 1 1 0 0 
 
 
 def stage_settings(sampler="uniform", seed=5, num_nodes=5):
-    return RandomArcsSettings(
-        experiment="tiny", num_nodes=num_nodes, random_arcs=RandomArcs(sampler=sampler, seed=seed)
-    )
+    return RandomArcsStage(experiment="tiny", num_nodes=num_nodes, random_arcs=RandomArcs(sampler=sampler, seed=seed))
 
 
 @pytest.fixture

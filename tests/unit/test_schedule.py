@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enas_core.settings.training import Augment, Search
+from enas_core.settings.augment import Augment
+from enas_core.settings.search import Search
 from enas_core.training.randomness import stream_seed
 from enas_core.training.schedule import drop_path_keep_prob, drop_path_strength, learning_rate, steps_per_epoch
 
