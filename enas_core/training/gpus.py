@@ -70,12 +70,12 @@ def claim_gpus(count: int, slots: int = 1) -> tuple[list[str], list[Claim]]:
     if len(gpus) == count and any(variable in os.environ for variable in SCHEDULERS.values()):
         return list(gpus), []
 
-    claims = _free_gpus(gpus, count, slots)
+    claims = claim_if_free(gpus, count, slots)
     if claims is None:
         log.info("waiting for %d of the GPUs %s", count, ", ".join(gpus))
     while claims is None:
         time.sleep(WAIT_SECONDS)
-        claims = _free_gpus(gpus, count, slots)
+        claims = claim_if_free(gpus, count, slots)
     names = [claim.gpu for claim in claims]
     log.info("on GPU %s", ", ".join(names))
     return names, claims
@@ -113,7 +113,7 @@ def _ask_cuda() -> list[str] | None:
     return answer.stdout.split() if answer.returncode == 0 else None
 
 
-def _free_gpus(gpus: Mapping[str, str], count: int, slots: int) -> list[Claim] | None:
+def claim_if_free(gpus: Mapping[str, str], count: int, slots: int) -> list[Claim] | None:
     """Claims on `count` of `gpus`; None, and no claim at all, if fewer are free: two stages that each kept some while
     they wait could wait for each other's."""
     claims: dict[str, Claim] = {}

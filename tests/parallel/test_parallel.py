@@ -1,39 +1,40 @@
-"""One training over several processes: equal to one process up to the order of sums; and who gets which GPU."""
+"""One training over several processes: equal to one process up to the order of sums; and how it ends."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-from itertools import pairwise
+import time
+import uuid
 from pathlib import Path
 
+import lost
 import norms
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from enas_core.files.tables import TIMING_COLUMNS, read_provenance
 from enas_core.settings.augment import Augment
 from enas_core.spaces.saved import load_network
+from enas_core.training import gpus
 from enas_core.training.checkpoint import StateDirectory
-from enas_core.training.gpus import claim_gpus, visible_gpus
 from enas_core.training.optimiser import spread
-from enas_core.training.processes import ALONE, Processes
+from enas_core.training.processes import Processes
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 TIMEOUT = 600
 
 
-def torchrun(count, script, *arguments):
-    """Run a script of this folder in `count` processes."""
+def torchrun(count, script, *arguments, code=0):
+    """Run a script of this folder in `count` processes, which end with the exit code `code`."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
     command = [sys.executable, *launcher, str(HERE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
+    return done.stderr
 
 
 def closeness(one, other):
@@ -50,36 +51,6 @@ def closeness(one, other):
 def results(folder, stage):
     """What the processes have written."""
     return [torch.load(path, weights_only=True) for path in sorted(folder.glob(f"{stage}-*.pt"))]
-
-
-# --- parts of a batch ---------------------------------------------------------------------------
-
-counts = st.integers(1, 9)
-
-
-@given(start=st.integers(0, 1000), size=st.integers(0, 200), count=counts)
-def test_parts_of_a_batch_are_the_whole_batch(start, size, count):
-    parts = [Processes(rank, count).part(start, start + size) for rank in range(count)]
-    assert parts[0][0] == start
-    assert parts[-1][1] == start + size
-    assert all(a[1] == b[0] for a, b in pairwise(parts))
-    lengths = [stop - first for first, stop in parts]
-    assert max(lengths) - min(lengths) <= 1
-
-
-@given(tasks=st.integers(0, 50), count=counts)
-def test_every_task_is_dealt_once_in_equally_many_rounds(tasks, count):
-    dealt = [list(Processes(rank, count).deal(tasks)) for rank in range(count)]
-    assert len({len(rounds) for rounds in dealt}) == 1
-    assert sorted(task for rounds in dealt for task in rounds if task is not None) == list(range(tasks))
-
-
-def test_one_process_needs_no_others():
-    assert list(ALONE.deal(3)) == [0, 1, 2]
-    assert ALONE.largest(7) == 7
-    assert ALONE.sum(torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
-    assert [t.tolist() for t in ALONE.mean([torch.tensor([1.0]), torch.tensor([[2.0, 3.0]])])] == [[1.0], [[2.0, 3.0]]]
-    ALONE.wait()
 
 
 def test_statistics_of_each_process_need_an_image_in_each():
@@ -162,15 +133,21 @@ def table(out):
     return pd.read_parquet(out / "epochs.parquet").drop(columns=list(TIMING_COLUMNS), errors="ignore")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_stage_of_two_processes_resumes(inputs, tmp_path, number):
-    """Interrupted is torchrun; when it is killed, the processes that it has started hear of it (as SIGTERM)."""
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    code, errors = run(augment(inputs, whole, "--gpus", "2"))
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """A stage of two processes that nothing has interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    code, errors = run(augment(inputs, folder, "--gpus", "2"))
     assert code == 0, errors
-    assert read_provenance(whole / "epochs.parquet")["device"] == "2 x cpu (1 threads)"
-    assert (whole / "log").read_text().count("written:") == 1
+    assert read_provenance(folder / "epochs.parquet")["device"] == "2 x cpu (1 threads)"
+    assert (folder / "log").read_text().count("written:") == 1
+    return folder
 
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_stage_of_two_processes_resumes(inputs, whole, tmp_path, number):
+    """Interrupted is torchrun; when it is killed, the processes that it has started hear of it (as SIGTERM)."""
+    broken = tmp_path / "broken"
     with subprocess.Popen(augment(inputs, broken, "--gpus", "2"), stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
         while b"epoch 1/" not in process.stderr.readline():
             assert process.poll() is None
@@ -218,70 +195,60 @@ def test_a_process_that_is_killed_ends_the_others(inputs, tmp_path):
     assert "Traceback" not in errors
 
 
-# --- who gets which GPU -------------------------------------------------------------------------
+@pytest.mark.parametrize("waiting", ["sum", "backward"])
+def test_who_loses_a_killed_process_ends_quietly(tmp_path, waiting):
+    errors = torchrun(2, "lost.py", f"killed {waiting}", tmp_path, code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+    assert (tmp_path / "0").read_text() == "SystemExit: 1"
+    assert "pair.cc" not in errors
 
 
-@pytest.mark.parametrize(
-    ("listed", "expected"), [("0,1", ["0", "1"]), ("", []), ("-1", []), ("2,-1,3", ["2"]), ("GPU-a", ["GPU-a"])]
-)
-def test_visible_gpus(monkeypatch, listed, expected):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-    assert visible_gpus() == expected
+def test_a_mistake_that_mentions_gloo_keeps_its_traceback(tmp_path):
+    errors = torchrun(2, "lost.py", "mistake sum", tmp_path, code=1)
+    assert (tmp_path / "0").read_text() == "SystemExit: 1"
+    assert (tmp_path / "1").read_text() == f"RuntimeError: {lost.MESSAGE}"
+    assert f"RuntimeError: {lost.MESSAGE}" in errors
+    assert "Traceback" in errors
 
 
-def claims(monkeypatch, listed, count):
-    """GPUs that are claimed among `listed`."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-    return claim_gpus(count)
+def children(process):
+    """Process ids of those that a process has started."""
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-def test_each_claim_gets_gpus_of_its_own(monkeypatch):
-    names = [f"test-{os.getpid()}-{k}" for k in range(3)]
-    one, held_one = claims(monkeypatch, ",".join(names), 1)
-    two, held_two = claims(monkeypatch, ",".join(names), 2)
-    assert sorted(one + two) == names
-    for claim in held_one + held_two:
-        claim.close()
-    assert claims(monkeypatch, ",".join(names), 1)[0] == names[:1]
-
-
-def test_what_a_scheduler_has_assigned_is_taken_as_it_is(monkeypatch):
-    assert claims(monkeypatch, "5", 1) == (["5"], [])
-    assert claims(monkeypatch, "5", 1) == (["5"], [])
-    assert claims(monkeypatch, "", 2) == ([], [])
-
-
-def test_more_gpus_than_there_are(monkeypatch):
-    with pytest.raises(ValueError, match=r"--gpus: 3 GPUs are asked for, 2 can be used here: 4, 5"):
-        claims(monkeypatch, "4,5", 3)
-
-
-def test_a_killed_jobs_gpu_is_free_again(monkeypatch):
-    names = [f"test-{os.getpid()}-{letter}" for letter in "ab"]
+def test_gpus_are_taken_until_the_processes_of_a_killed_torchrun_have_ended(inputs, tmp_path, monkeypatch):
+    """The GPUs are not there, so the training computes on the CPU; but it claims them, by their names."""
+    names = [f"GPU-{uuid.uuid4()}" for _ in range(2)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(names))
-    script = "from enas_core.parallel import claim_gpus\ngpus, held = claim_gpus(1)\nprint(*gpus, flush=True)\ninput()"
-    started = [
-        subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    # The third one waits, whichever it is.
-    first = {process: process.stdout.readline().strip() for process in two_that_answer(started)}
-    assert sorted(first.values()) == names
-    (waiting,) = set(started) - set(first)
-    killed = next(iter(first))
-    killed.kill()
-    assert waiting.stdout.readline().strip() == first[killed]
-    for process in started:
+    for variable in gpus.SCHEDULERS.values():
+        monkeypatch.delenv(variable, raising=False)
+    command = augment(inputs, tmp_path, "--gpus", "2", "--device", "auto")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        lines = []
+        while not any("epoch 1/" in line for line in lines):
+            assert process.poll() is None
+            lines.append(process.stderr.readline())
+        assert f"on GPU {', '.join(names)}\n" in lines
+        workers = children(process)
+        assert len(workers) == 2
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)  # a training that takes long to hear of it
         process.kill()
-        process.communicate()
+        process.wait(timeout=TIMEOUT)
+        assert not any(free(name) for name in names)
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+        process.communicate(timeout=TIMEOUT)  # until all have ended
+    assert "SIGTERM: state saved" in (tmp_path / "log").read_text()
+    deadline = time.monotonic() + 10
+    while not all(free(name) for name in names):
+        assert time.monotonic() < deadline
 
 
-def two_that_answer(processes):
-    """Those of three processes that have written a line, once two have."""
-    import select
-
-    ready = set()
-    while len(ready) < 2:
-        waiting = {process.stdout: process for process in processes if process not in ready}
-        ready |= {waiting[stream] for stream in select.select(list(waiting), [], [], TIMEOUT)[0]}
-    return ready
+def free(name):
+    """Whether a stage could claim this GPU now."""
+    claims = gpus.claim_if_free({name: name.removeprefix("GPU-")}, 1, 1)
+    for claim in claims or []:
+        claim.release()
+    return claims is not None
