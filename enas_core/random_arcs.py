@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -30,7 +30,10 @@ class LooseRandomArcs(RandomArcs, strict=False):
 
 
 SPACE = space_class(DEFAULT_SPACE)
-DrawOptions = extended(LooseRandomArcs, SPACE.Settings, section="")
+if TYPE_CHECKING:
+    DrawOptions = LooseRandomArcs
+else:
+    DrawOptions = extended(LooseRandomArcs, SPACE.Settings, section="")
 """With the space's own options."""
 DEFAULTS = DrawOptions()
 

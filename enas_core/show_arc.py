@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from enas_core.console import UserError
+from enas_core.fields import all_defaults
 from enas_core.files.atomic import write_text
 from enas_core.options import TogetherInOneClass, run_command
 from enas_core.planning.size import NetworkSize, describe
@@ -19,7 +20,7 @@ from enas_core.settings.experiment import DEFAULT_SPACE
 from enas_core.spaces import space_class
 from enas_core.spaces.space import Arc, SearchSpace
 
-DEFAULT_SIZE = NetworkSize()
+DEFAULT_SIZE = all_defaults(NetworkSize)
 
 
 def show_arc(

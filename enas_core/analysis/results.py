@@ -84,12 +84,11 @@ def _shared_accuracy(arc: str, searches: Sequence[SearchResult]) -> float | None
 
 def _network_size(path: Path) -> tuple[int, int]:
     """Parameters and multiply-accumulates of the network in a model.pt, without its auxiliary head."""
-    from enas_core.spaces.measure import count_macs, count_parameters
+    from enas_core.spaces.measure import network_size
     from enas_core.spaces.saved import load_untrained
 
-    network = load_untrained(path)
-    parameters = count_parameters(network) - count_parameters(network.aux_head)
-    return parameters, count_macs(network, network.settings["in_channels"], network.settings["image_size"])
+    size = network_size(load_untrained(path))
+    return size.params, size.macs
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, list[Row]]:

@@ -122,6 +122,6 @@ def _problem(image: Image.Image, size: int) -> str | None:
     if image.mode.startswith(("I", "F")):
         return f"has more than 8 bits a channel (mode {image.mode})"
     # Most images with an alpha channel are opaque all the same.
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3] != (255, 255):
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         return "has transparent parts; RGB is needed"
     return None

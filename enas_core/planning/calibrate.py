@@ -205,7 +205,9 @@ def peak_memory(device: torch.device) -> int:
 
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
+    status = Path("/proc/self/status").read_text()
+    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status)
+    return 1024 * int(kilobytes)
 
 
 MEASURE: dict[str, Callable[..., Cost]] = {
@@ -250,7 +252,7 @@ def measure(stage: str, settings: Any, device: str, source: Source, *arc: Arc) -
 
 def calibrate(name: str, experiment: Experiment, stage: str, device: str) -> list[Cost]:
     """The costs of a stage of the experiment called `name`; of augment, one for each of several random arcs."""
-    settings, source = stage_settings(name, experiment, stage), stage_settings(name, experiment, "prepare_data").dataset
+    settings, source = stage_settings(name, experiment, stage), experiment.dataset
     log.info("measuring %s %s ...", name, stage)
     if stage != "augment":
         return [measure(stage, settings, device, source)]

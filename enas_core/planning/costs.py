@@ -13,8 +13,14 @@ from enas_core.training.schedule import steps_per_epoch
 
 def typical(costs: Sequence[Cost]) -> Cost:
     """The medians, but of memory the most."""
-    seconds = [statistics.median(cost[i] for cost in costs) for i in range(4)]
-    return Cost(*seconds, max(cost.memory for cost in costs), costs[0].device)
+    return Cost(
+        start=statistics.median(cost.start for cost in costs),
+        step=statistics.median(cost.step for cost in costs),
+        forward=statistics.median(cost.forward for cost in costs),
+        once=statistics.median(cost.once for cost in costs),
+        memory=max(cost.memory for cost in costs),
+        device=costs[0].device,
+    )
 
 
 def search_seconds(experiment: Experiment, cost: Cost) -> float:

@@ -123,13 +123,14 @@ def experiment_model(space: str) -> type[Experiment]:
     own = space_class(space).Settings
     controller = extended(Controller, own, "search.controller")
     search = extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
-    first = extended(PresetChoice, own, "")
-    return create_model(
+    bases: Any = (Experiment, extended(PresetChoice, own, ""))  # in this order, `preset` and the space's come first
+    model: type[Experiment] = create_model(
         "Experiment",
-        __base__=(Experiment, first),
+        __base__=bases,
         __doc__=Experiment.__doc__,
         search=(search, Field(default=all_defaults(search), description=search.__doc__)),
     )
+    return model
 
 
 S = TypeVar("S", bound=Settings)

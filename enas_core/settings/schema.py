@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from enas_core.settings.experiment import experiment_model
@@ -27,8 +28,8 @@ NULL = {"type": "null"}
 
 def schema() -> dict[str, Any]:
     """The schema as a Python object."""
-    models = [experiment_model(space) for space in SPACES]
-    references, shared = models_json_schema([(model, "validation") for model in (Workflow, *models)])
+    models: list[type[BaseModel]] = [experiment_model(space) for space in SPACES]
+    references, shared = models_json_schema([(model, "validation") for model in [Workflow, *models]])
     definitions = shared["$defs"]
     for definition in definitions.values():
         _allow_what_inheritance_allows(definition)

@@ -114,7 +114,7 @@ def _narrow(model: type[S], value: Settings) -> S:
     fields = {}
     for name, field in model.model_fields.items():
         part = getattr(value, name)
-        kind = field.annotation
+        kind: Any = field.annotation
         is_section = isinstance(kind, type) and issubclass(kind, Settings)
         fields[name] = _narrow(kind, part) if is_section else part
     return model(**fields)

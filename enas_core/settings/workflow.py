@@ -104,7 +104,7 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice in a mapping, of which plain YAML takes the last."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         mapping = super().compose_mapping_node(anchor)
         names = Counter(key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode))
         twice = [name for name, count in names.items() if count > 1]

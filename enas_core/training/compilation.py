@@ -56,12 +56,12 @@ def _any_batch(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
 def compile_whole(network: Network, **options: Any) -> None:
     """Compile a stand-alone network as a whole (`options` of `torch.compile`), once for each size of batch."""
     torch._dynamo.config.cache_size_limit = RECOMPILE_LIMIT
-    network.forward = torch.compile(network.forward, dynamic=False, **options)
+    network.forward = torch.compile(network.forward, dynamic=False, **options)  # type: ignore[method-assign]
 
 
 def lower_precision(network: Network | Supernet, device: torch.device) -> None:
     """Feature maps and convolutions in bfloat16, logits in the precision of the weights."""
-    network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)
+    network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)  # type: ignore[method-assign]
     for module in network.modules():
         if isinstance(module, Classifier):
-            module.forward = torch.autocast(device.type, enabled=False)(module.forward)
+            module.forward = torch.autocast(device.type, enabled=False)(module.forward)  # type: ignore[method-assign]

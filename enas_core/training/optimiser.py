@@ -29,9 +29,9 @@ class FlatSGD:
     def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
         sizes = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
         self.values = nn.Parameter(parameters[0].new_zeros(sum(sizes)))
-        self.values.grad = torch.zeros_like(self.values)
+        self.gradients = self.values.grad = torch.zeros_like(self.values)
         self.l2, self.clip_norm = training.l2, training.clip_norm
-        values, gradients = self.values.data.split(sizes), self.values.grad.split(sizes)
+        values, gradients = self.values.data.split(sizes), self.gradients.split(sizes)
         for p, value, grad in zip(parameters, values, gradients, strict=True):
             value[: p.numel()].copy_(p.data.flatten())
             p.data = value[: p.numel()].view(p.shape)
@@ -44,7 +44,7 @@ class FlatSGD:
     def step(self, learning_rate: float) -> Tensor:
         """Apply the accumulated gradient plus that of l2 * sum(w^2), and zero it. Returns the global norm
         before clipping, on the device."""
-        gradient = self.values.grad
+        gradient = self.gradients
         gradient.add_(self.values, alpha=2 * self.l2)
         norm = torch.linalg.vector_norm(gradient)
         if self.clip_norm is not None:
