@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
@@ -124,13 +124,9 @@ def experiment_model(space: str) -> type[Experiment]:
     controller = extended(Controller, own, "search.controller")
     search = extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
     bases: Any = (Experiment, extended(PresetChoice, own, ""))  # in this order, `preset` and the space's come first
-    model: type[Experiment] = create_model(
-        "Experiment",
-        __base__=bases,
-        __doc__=Experiment.__doc__,
-        search=(search, Field(default=all_defaults(search), description=search.__doc__)),
-    )
-    return model
+    sections: Any = {"search": (search, Field(default=all_defaults(search), description=search.__doc__))}
+    model = create_model("Experiment", __base__=bases, __doc__=Experiment.__doc__, **sections)
+    return cast(type[Experiment], model)
 
 
 S = TypeVar("S", bound=Settings)

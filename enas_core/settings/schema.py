@@ -29,7 +29,8 @@ NULL = {"type": "null"}
 def schema() -> dict[str, Any]:
     """The schema as a Python object."""
     models: list[type[BaseModel]] = [experiment_model(space) for space in SPACES]
-    references, shared = models_json_schema([(model, "validation") for model in [Workflow, *models]])
+    everything: list[type[BaseModel]] = [Workflow, *models]
+    references, shared = models_json_schema([(model, "validation") for model in everything])
     definitions = shared["$defs"]
     for definition in definitions.values():
         _allow_what_inheritance_allows(definition)
