@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_enas_has_every_command_with_the_first_line_of_its_help():
     assert sorted(table) == COMMANDS
     for name, line in table.items():
         assert inspect.getdoc(function_of(name)).splitlines()[0] == line
+
+
+def test_enas_is_installed_as_a_program():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["enas"].partition(":")
+    assert getattr(importlib.import_module(module), function) is enas.main
+
+
+def test_enas_without_a_command_prints_its_help(capsys):
+    assert enas.main([]) == 0
+    assert capsys.readouterr().out.startswith("Usage: enas COMMAND")
 
 
 def test_enas_lists_its_commands_in_groups(capsys):
