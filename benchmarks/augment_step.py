@@ -7,12 +7,12 @@ from __future__ import annotations
 import models
 from harness import Work, alternate, finish, parser, rows
 
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.device import pick_device
 
 
-def modes(arc: Arc, size: int) -> dict[str, Work]:
+def modes(arc: MicroArc, size: int) -> dict[str, Work]:
     """Both steps from the same weights, images and factors."""
     project = models.network(arc)
     inputs = *models.batch(size), *models.factors(project, size)

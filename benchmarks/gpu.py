@@ -28,9 +28,8 @@ from torch.utils._pytree import tree_leaves
 from enas_core.data.batches import plan_epoch, training_batch
 from enas_core.data.prepared import Split
 from enas_core.settings.dataset import DATASETS, Augmentation
-from enas_core.spaces.micro.network import Network
 from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import hits

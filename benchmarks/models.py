@@ -10,10 +10,11 @@ from torch import Tensor
 from enas_core.settings.augment import Augment
 from enas_core.settings.search import Search
 from enas_core.spaces.layers import initialise
-from enas_core.spaces.micro.arc import Arc
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.arc import MicroArc
+from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.micro.supernet import MicroSupernet
+from enas_core.spaces.space import NetworkShape
 from enas_core.training.evaluation import child_accuracy, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters
 
@@ -29,20 +30,16 @@ def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
     return images.to(device), torch.randint(CLASSES, (size,), generator=generator).to(device)
 
 
+def shape(num_layers: int, num_filters: int) -> NetworkShape:
+    """Of networks for the batches above."""
+    return NetworkShape(num_layers, num_filters, image_size=32, in_channels=3, num_classes=CLASSES, aux_head=True)
+
+
 def supernet(
     num_nodes: int = 5, num_layers: int = SEARCH.num_layers, num_filters: int = SEARCH.num_filters
-) -> Supernet:
+) -> MicroSupernet:
     """An initialised supernet."""
-    network = Supernet(
-        num_nodes=num_nodes,
-        num_layers=num_layers,
-        num_filters=num_filters,
-        image_size=32,
-        in_channels=3,
-        num_classes=CLASSES,
-        aux_head=True,
-        reduction_inputs="previous",
-    )
+    network = MicroSupernet(shape(num_layers, num_filters), num_nodes, reduction_inputs="previous")
     initialise(network, SEARCH.init_fan_in, torch.Generator().manual_seed(0))
     return network
 
@@ -58,23 +55,17 @@ def plain_supernet(
     return network
 
 
-def network(arc: Arc, num_layers: int = AUGMENT.num_layers, num_filters: int = AUGMENT.num_filters) -> Network:
+def network(
+    arc: MicroArc, num_layers: int = AUGMENT.num_layers, num_filters: int = AUGMENT.num_filters
+) -> MicroNetwork:
     """An initialised stand-alone network."""
-    result = Network(
-        arc,
-        num_layers=num_layers,
-        num_filters=num_filters,
-        image_size=32,
-        in_channels=3,
-        num_classes=CLASSES,
-        aux_head=True,
-    )
+    result = MicroNetwork(arc, shape(num_layers, num_filters))
     initialise(result, AUGMENT.init_fan_in, torch.Generator().manual_seed(0))
     return result
 
 
 def plain_network(
-    arc: Arc, num_layers: int = AUGMENT.num_layers, num_filters: int = AUGMENT.num_filters
+    arc: MicroArc, num_layers: int = AUGMENT.num_layers, num_filters: int = AUGMENT.num_filters
 ) -> yardstick.PlainNetwork:
     """The yardstick's with the same weights."""
     result = yardstick.PlainNetwork(arc, num_layers=num_layers, num_filters=num_filters, num_classes=CLASSES)
@@ -82,10 +73,10 @@ def plain_network(
     return result
 
 
-def factors(net: Network, size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
+def factors(net: MicroNetwork, size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
     """Factors for drop path and dropout halfway through the training, as `engine.factors` draws them."""
     generator = torch.Generator().manual_seed(0)
-    drop_path = torch.rand(size, len(net.cells), net.num_nodes, 2, generator=generator).add_(0.8).floor_() / 0.8
+    drop_path = torch.rand(size, net.depth, net.paths, generator=generator).add_(0.8).floor_() / 0.8
     dropout = torch.rand(size, net.num_features, generator=generator).add_(AUGMENT.keep_prob).floor_()
     return drop_path.to(device), (dropout / AUGMENT.keep_prob).to(device)
 
@@ -93,7 +84,7 @@ def factors(net: Network, size: int, device: str = "cpu") -> tuple[Tensor, Tenso
 # --- steps: each is called with the number of the round, which picks the child's arc -----------------------------
 
 
-def supernet_step(net: Supernet, images: Tensor, labels: Tensor, num_nodes: int = 5) -> Work:
+def supernet_step(net: MicroSupernet, images: Tensor, labels: Tensor, num_nodes: int = 5) -> Work:
     """Forward, backward and optimiser of one child."""
     sgd = FlatSGD(trained_parameters(net, SEARCH), SEARCH)
 
@@ -112,7 +103,7 @@ def plain_supernet_step(net: yardstick.PlainSupernet, images: Tensor, labels: Te
     return lambda k: yardstick.train_step(sgd, net(images, uniform_arc(k)), labels, SEARCH.aux_weight)
 
 
-def network_step(net: Network, images: Tensor, labels: Tensor, drop_path: Tensor, dropout: Tensor) -> Work:
+def network_step(net: MicroNetwork, images: Tensor, labels: Tensor, drop_path: Tensor, dropout: Tensor) -> Work:
     """Forward, backward and optimiser of a stand-alone network."""
     sgd = FlatSGD(trained_parameters(net, AUGMENT), AUGMENT)
 
@@ -133,7 +124,7 @@ def plain_network_step(
     return lambda k: yardstick.train_step(sgd, net(images, drop_path, dropout), labels, AUGMENT.aux_weight)
 
 
-def forward(net: Supernet, images: Tensor, labels: Tensor) -> Work:
+def forward(net: MicroSupernet, images: Tensor, labels: Tensor) -> Work:
     """The accuracy of one child, as rewards need it."""
     return lambda k: child_accuracy(net, uniform_arc(k), images, labels)
 

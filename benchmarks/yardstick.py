@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enas_core.spaces.micro.arc import Arc, CellNodes, loose_ids
+from enas_core.spaces.micro.arc import CellNodes, MicroArc, loose_ids
 
 EPSILON = 1e-5
 
@@ -198,7 +198,7 @@ class PlainSupernet(nn.Module):
         self.aux_head = AuxHead(channels, 8, num_classes)
         self.fc = nn.Linear(channels, num_classes, bias=False)
 
-    def forward(self, images: Tensor, arc: Arc) -> tuple[Tensor, Tensor | None]:
+    def forward(self, images: Tensor, arc: MicroArc) -> tuple[Tensor, Tensor | None]:
         """Logits and, in training mode, the auxiliary head's."""
         older = newer = self.stem(images.contiguous())
         aux_logits = None
@@ -237,7 +237,7 @@ class PlainCell(nn.Module):
             outputs = []
             for slot, (index, op) in enumerate(((node.index_1, node.op_1), (node.index_2, node.op_2))):
                 y = self.ops[2 * i + slot](states[index])
-                outputs.append(y if op == 4 else y * drop_path[:, i, slot, None, None, None])
+                outputs.append(y if op == 4 else y * drop_path[:, 2 * i + slot, None, None, None])
             states.append(outputs[0] + outputs[1])
         for name, reduce in self.reduce_loose.items():
             states[int(name)] = reduce(states[int(name)])
@@ -248,7 +248,7 @@ class PlainNetwork(nn.Module):
     """The stand-alone network of an arc. Cell inputs and nodes differ in size in its reduction cells, so that
     states are kept in a list."""
 
-    def __init__(self, arc: Arc, *, num_layers: int, num_filters: int, num_classes: int) -> None:
+    def __init__(self, arc: MicroArc, *, num_layers: int, num_filters: int, num_classes: int) -> None:
         super().__init__()
         first = num_layers // 3
         self.reductions = (first, 2 * first + 1)

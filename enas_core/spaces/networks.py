@@ -45,10 +45,11 @@ class _Trainable(nn.Module):
             if isinstance(module, BatchNorm):
                 module.reduce_over(reducer if whole_batches else None)
 
-    def classify(self, maps: Tensor, dropout: Tensor | None) -> Tensor:
-        """Logits [B, K] of the last layer's maps [B, F, S, S]."""
+    def finish(self, maps: Tensor, aux_logits: Tensor | None, dropout: Tensor | None) -> Tensor | Outputs:
+        """What a call returns, from the last layer's maps [B, F, S, S]."""
         features = F.relu(maps).mean((2, 3))
-        return self.fc(features if dropout is None else features * dropout)
+        logits = self.fc(features if dropout is None else features * dropout)
+        return (logits, aux_logits) if self.training else logits
 
 
 class Supernet(_Trainable):
@@ -67,7 +68,7 @@ class Supernet(_Trainable):
 class Network(_Trainable):
     """One arc's own network. A loaded one also has the facts below. Calls as those of `Supernet`, without an arc.
 
-    A subclass calls `follow_norms` when it is built, and `move_averages` in every training call."""
+    A subclass calls `follow_norms` when it is built, and ends its calls with `finish`, which moves the averages."""
 
     arc: Arc
     bn_zero_debias: bool
@@ -101,6 +102,13 @@ class Network(_Trainable):
     def follow_norms(self) -> None:
         """Remember the batch norms whose moving statistics `move_averages` moves: it has no time to look for them."""
         self._norms = tuple(m for m in self.modules() if isinstance(m, BatchNorm) and m.tracking)
+
+    def finish(self, maps: Tensor, aux_logits: Tensor | None, dropout: Tensor | None) -> Tensor | Outputs:
+        """As of every network; in training mode the moving statistics are moved."""
+        outputs = super().finish(maps, aux_logits, dropout)
+        if self.training:
+            self.move_averages()
+        return outputs
 
     @torch.no_grad()
     def move_averages(self) -> None:

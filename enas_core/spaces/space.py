@@ -144,9 +144,9 @@ class SearchSpace(ABC):
         draw = self.samplers[sampler]
         return [draw(seed + i) for i in range(count)]
 
-    @abstractmethod
     def forms(self, arc: Arc) -> Mapping[str, str]:
         """Further ways to write an arc, by name, for people and other programs."""
+        return {}
 
     @abstractmethod
     def draw(self, arc: Arc) -> str:
@@ -164,10 +164,10 @@ class SearchSpace(ABC):
 
     # --- which images the networks can be trained on; known without building them
 
-    @abstractmethod
     def smallest_image(self, shape: NetworkShape) -> int:
         """Side of the smallest images, pixels, with which both networks of `shape` can be built. All of `shape`
         counts but its own image size."""
+        return 1
 
     @abstractmethod
     def smallest_map(self, shape: NetworkShape) -> int:

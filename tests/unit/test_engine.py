@@ -11,9 +11,10 @@ from torch import nn
 from enas_core.data.prepared import Split
 from enas_core.settings.augment import Augment
 from enas_core.spaces.layers import initialise
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.spaces.micro.supernet import Supernet
+from enas_core.spaces.micro.supernet import MicroSupernet
+from enas_core.spaces.space import NetworkShape
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import child_accuracy, evaluate_network, hits, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters, untrained_state
@@ -43,7 +44,7 @@ def gradients(step):
 
 def small_network(arc=None, **changes):
     shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 3}
-    network = Network(arc or uniform_arc(0, 2), **(shape | {"aux_head": False} | changes))
+    network = MicroNetwork(arc or uniform_arc(0, 2), NetworkShape(**(shape | {"aux_head": False} | changes)))
     initialise(network, "exact", torch.Generator().manual_seed(0))
     return network
 
@@ -148,7 +149,7 @@ def test_what_is_trained_and_what_is_not(train_aux_head):
 
 # --- random factors -----------------------------------------------------------------------------
 
-SHAPE = SimpleNamespace(num_nodes=5, num_features=64, fc=SimpleNamespace(weight=torch.zeros(1)))
+SHAPE = SimpleNamespace(paths=10, num_features=64, fc=SimpleNamespace(weight=torch.zeros(1)))
 
 
 def test_nothing_is_dropped_without_a_reason():
@@ -158,7 +159,7 @@ def test_nothing_is_dropped_without_a_reason():
 def test_factors_have_their_frequency_and_mean():
     keep = [1.0, 0.9, 0.6]
     drop_path, dropout = factors(SHAPE, 2_000, 1, 0.8, keep)
-    assert drop_path.shape == (2_000, 3, 5, 2)
+    assert drop_path.shape == (2_000, 3, 10)
     assert dropout.shape == (2_000, 64)
     parts = [*zip(drop_path.unbind(1), keep, strict=True), (dropout, 0.8)]
     for found, probability in parts:
@@ -257,10 +258,7 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_leaves_the_network_in_
 
 def test_accuracy_of_a_child():
     arc = uniform_arc(0, 2)
-    supernet = Supernet(
-        num_nodes=2, num_layers=1, num_filters=4, image_size=8, in_channels=1, num_classes=3, aux_head=False,
-        reduction_inputs="previous",
-    )  # fmt: skip
+    supernet = MicroSupernet(NetworkShape(1, 4, 8, 1, 3, aux_head=False), num_nodes=2, reduction_inputs="previous")
     initialise(supernet, "tensorflow", torch.Generator().manual_seed(0))
     images = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -14,13 +14,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import models
 
-from enas_core.spaces.micro.arc import Arc
+from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
 from enas_core.training.evaluation import loss_of
 
 SIZES = (1, 4)  # layers, filters
-BOTH_KERNELS = Arc.parse("0 0 1 1 0 2 1 3  0 1 1 0 2 4 0 0")
+BOTH_KERNELS = MicroArc.parse("0 0 1 1 0 2 1 3  0 1 1 0 2 4 0 0")
 ARCS = [BOTH_KERNELS, *(uniform_arc(seed, num_nodes=2) for seed in range(3))]
 CPU = torch.device("cpu")
 
@@ -123,8 +123,12 @@ def test_nothing_is_compiled_on_a_cpu():
 @pytest.mark.parametrize("compile_setting", ["auto", "off"])
 def test_on_a_gpu_the_setting_decides(monkeypatch, compile_setting):
     calls = []
-    monkeypatch.setattr("enas_core.engine.compile_whole", lambda network, **options: calls.append(options))
-    monkeypatch.setattr("enas_core.engine.compile_blocks", lambda network, **options: calls.append(options))
+    monkeypatch.setattr(
+        "enas_core.training.compilation.compile_whole", lambda network, **options: calls.append(options)
+    )
+    monkeypatch.setattr(
+        "enas_core.training.compilation.compile_blocks", lambda network, **options: calls.append(options)
+    )
     for network in (models.network(BOTH_KERNELS, *SIZES), models.supernet(2, *SIZES)):
         accelerate(network, settings(compile_setting=compile_setting), torch.device("cuda"))
     assert calls == ([{"mode": "reduce-overhead"}, {}] if compile_setting == "auto" else [])

@@ -10,10 +10,10 @@ from PIL import Image
 
 from enas_core import predict
 from enas_core.data.pictures import read_image
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.saved import save_network
-from enas_core.training import prediction
+from enas_core.spaces.space import NetworkShape
 
 CLASSES = ["cat", "dog", "aquarium fish"]
 SIZE = 8
@@ -25,8 +25,7 @@ def network_file(tmp_path):
 
     def write(channels):
         torch.manual_seed(1)
-        network = Network(
-            uniform_arc(1, 2),
+        shape = NetworkShape(
             num_layers=1,
             num_filters=4,
             image_size=SIZE,
@@ -34,6 +33,7 @@ def network_file(tmp_path):
             num_classes=len(CLASSES),
             aux_head=False,
         )
+        network = MicroNetwork(uniform_arc(1, 2), shape)
         with torch.no_grad():
             network.fc.weight.mul_(20)  # far from equal probabilities
         facts = {"classes": CLASSES, "experiment": "tiny", "test_accuracy": 0.5}
@@ -103,7 +103,7 @@ def test_more_images_than_a_batch(network_file, tmp_path, capsys, monkeypatch):
     for i, file in enumerate(files):
         Image.fromarray(pixels(i, SIZE, SIZE)).save(file)
     together = run(capsys, path, *files)
-    monkeypatch.setattr(prediction, "BATCH", 2)
+    monkeypatch.setattr("enas_core.training.prediction.BATCH", 2)
     assert run(capsys, path, *files) == together
     assert len(together[1]) == 5
 

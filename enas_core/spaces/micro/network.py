@@ -52,8 +52,4 @@ class MicroNetwork(Network):
             older, newer = newer, cell(older, newer, None if drop_path is None else drop_path[:, layer])
             if self.training and self.aux_head is not None and layer == self.aux_layer:
                 aux_logits = self.aux_head(newer)
-        logits = self.classify(newer, dropout)
-        if not self.training:
-            return logits
-        self.move_averages()
-        return logits, aux_logits
+        return self.finish(newer, aux_logits, dropout)

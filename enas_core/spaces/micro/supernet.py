@@ -117,8 +117,7 @@ class MicroSupernet(Supernet):
             older, newer = newer, cell(older, newer, self.nodes(arc, layer), factors)
             if self.training and self.aux_head is not None and layer == self.aux_layer:
                 aux_logits = self.aux_head(newer)
-        logits = self.classify(newer, dropout)
-        return (logits, aux_logits) if self.training else logits
+        return self.finish(newer, aux_logits, dropout)
 
     def path_parameters(self, arc: Arc) -> int:
         """See `Supernet`."""
