@@ -21,6 +21,7 @@ include: "workflow/rules/compare.smk"
 localrules:
     all,
     resolve_config,
+    check_images,
     random_arcs,
     random_arc,
     named_arc,

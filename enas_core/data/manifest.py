@@ -15,27 +15,41 @@ from enas_core.settings.dataset import DatasetName
 MANIFEST = "manifest.json"
 
 
+class Counts(BaseModel):
+    """Images of each part."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    train: Count
+    test: Count
+
+
 class Manifest(BaseModel):
-    """What prepare_data says of the arrays beside it. `image_shape`: size, size, channels; `mean`, `std`: of each
-    channel, of pixels in 0..1; `sha256`: of each array file."""
+    """What prepare_data says of the arrays beside it."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     format: Literal[1]
     dataset: DatasetName
     classes: Annotated[list[str], Field(min_length=2)]
+    """Names, in the order of the labels."""
     image_shape: Annotated[tuple[Count, Count, Count], Field(strict=False)]
+    """Height, width, channels."""
+    images: Counts
     mean: list[Float]
+    """Of each channel, of pixels in 0..1."""
     std: list[Float]
+    """Of each channel, of pixels in 0..1."""
     sha256: dict[str, str]
+    """Of each array file."""
 
     @model_validator(mode="after")
     def _check_shape(self) -> Manifest:
         height, width, channels = self.image_shape
         if height != width:
-            raise UserError(f"image_shape: {height}x{width} is not square")
+            raise ValueError(f"image_shape: {height}x{width} is not square")
         if not len(self.mean) == len(self.std) == channels:
-            raise UserError(f"mean, std: need one value for each of {channels} channels")
+            raise ValueError(f"mean, std: need one value for each of {channels} channels")
         return self
 
     @property

@@ -58,9 +58,13 @@ def load_prepared(folder: Path, device: torch.device) -> Dataset:
         arrays = {name: _read_array(folder / f"{name}.npy", manifest) for name in ARRAYS}
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}; run prepare_data") from None
-    for part in ("train", "test"):
+    for part, count in (("train", manifest.images.train), ("test", manifest.images.test)):
         if len(arrays[f"{part}_images"]) != len(arrays[f"{part}_labels"]):
             raise UserError(f"{folder}: {part}_images.npy and {part}_labels.npy are of different length")
+        if len(arrays[f"{part}_labels"]) != count:
+            raise UserError(
+                f"{folder}: manifest.json counts {count} {part} images, there are {len(arrays[f'{part}_labels'])}"
+            )
 
     deviation = torch.tensor(manifest.std).clamp_min(1e-8)
     scale, shift = 1 / (255 * deviation), -torch.tensor(manifest.mean) / deviation

@@ -100,7 +100,7 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
     """As many random images as the dataset has (they take memory), and at least so many in each part."""
     import torch
 
-    from enas_core.data.manifest import Manifest
+    from enas_core.data.manifest import Counts, Manifest
     from enas_core.data.prepared import Dataset, Split
 
     size, channels, classes = DATASETS[source.name][2:]
@@ -110,16 +110,18 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
         images = torch.randint(256, (max(count, least), size, size, channels), dtype=torch.uint8, device=device)
         return Split(images, torch.randint(classes, (len(images),), device=device), scale, shift)
 
+    train, test = split(source.num_train), split(num_test(source))
     manifest = Manifest(
         format=1,
         dataset=source.name,
         classes=[str(i) for i in range(classes)],
         image_shape=(size, size, channels),
+        images=Counts(train=len(train), test=len(test)),
         mean=[0.5] * channels,
         std=[0.5] * channels,
         sha256={},
     )
-    return Dataset(split(source.num_train), split(num_test(source)), manifest)
+    return Dataset(train, test, manifest)
 
 
 def measure_search(settings: SearchStage, source: Source, device: torch.device, began: float) -> Cost:
@@ -148,9 +150,9 @@ def measure_select_arc(settings: SelectArcStage, source: Source, device: torch.d
     """Scoring of arcs that an untrained policy proposes, on a few validation batches; sizes are counted once an arc."""
     import torch
 
+    from enas_core.data.fit import shape_for
     from enas_core.policies import policy_class
     from enas_core.spaces.layers import initialise
-    from enas_core.training.images import shape_for
     from enas_core.training.randomness import draw_for
     from enas_core.training.scoring import Scorer
 
@@ -158,7 +160,7 @@ def measure_select_arc(settings: SelectArcStage, source: Source, device: torch.d
     generator = torch.Generator().manual_seed(0)
     data = random_images(source, search.valid_images + search.batch_size * batches, device)
     few = data._replace(train=data.train.part(0, search.batch_size * batches))
-    supernet = space.supernet(shape_for(search, data))
+    supernet = space.supernet(shape_for(search, data.manifest))
     initialise(supernet, search.init_fan_in, generator)
     policy = policy_class(search.policy)(space, search, generator)
     arcs = policy.propose(batches * (WARM_UP + LAPS), draw_for(0, "candidates"))

@@ -86,6 +86,6 @@ def _used(start: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
-def as_text() -> str:
+def schema_text() -> str:
     """The content of `config.schema.json`."""
     return json.dumps(schema(), indent=1) + "\n"

@@ -11,6 +11,7 @@ import torch
 
 from enas_core.console import log, progress
 from enas_core.data.batches import plan_epoch, training_batch
+from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset
 from enas_core.settings.stages import AugmentStage
 from enas_core.spaces.layers import initialise
@@ -21,7 +22,6 @@ from enas_core.training.descent import CHECK_EVERY, Descent
 from enas_core.training.epochs import Epochs
 from enas_core.training.evaluation import evaluate_network
 from enas_core.training.events import EventFiles
-from enas_core.training.images import shape_for
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import noise_factors, stream_seed
@@ -47,7 +47,7 @@ class NetworkTraining:
         augment = settings.augment
         name = f"{network_name} seed {seed}"
 
-        shape = shape_for(augment, data)
+        shape = shape_for(augment, data.manifest)
         self.network = settings.search_space.network(arc, shape, augment.bn_zero_debias)
         initialise(self.network, augment.init_fan_in, torch.Generator().manual_seed(stream_seed(seed, "weights")))
         accelerate(self.network.to(device), settings, device, processes)

@@ -13,6 +13,7 @@ import torch
 
 from enas_core.console import log, progress
 from enas_core.data.batches import equal_batches, plain_batch
+from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Policy
@@ -23,7 +24,7 @@ from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
 from enas_core.training.compilation import accelerate
 from enas_core.training.evaluation import child_accuracy
-from enas_core.training.images import load_images, shape_for
+from enas_core.training.images import load_images
 from enas_core.training.randomness import draw_for
 
 MAX_IDLE = 100
@@ -64,7 +65,7 @@ class Scorer:
         self.settings, self.data, self.supernet = settings, data, supernet
         self.valid = data.train.part(len(data.train) - search.valid_images, len(data.train))
         accelerate(supernet.to(device), settings, device)
-        shape = shape_for(search, data)
+        shape = shape_for(search, data.manifest)
         with torch.device("meta"):
             self.without_values = settings.search_space.supernet(shape)
 
@@ -99,7 +100,7 @@ class Scorer:
 def load_searched(settings: SelectArcStage, data: Dataset, path: Path) -> tuple[Supernet, Policy]:
     """The shared weights and the policy that a search has left in `path`. Raises UserError when it is another's."""
     search, space = settings.search, settings.search_space
-    supernet = space.supernet(shape_for(search, data))
+    supernet = space.supernet(shape_for(search, data.manifest))
     policy = policy_class(search.policy)(space, search, torch.Generator())
     state = load_supernet(path, supernet)
     with content_errors(path, "not of this policy"):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from enas_core.console import RunError, log, progress
 from enas_core.data.batches import equal_batches, plain_batch, plan_epoch, training_batch
+from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset, Split
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Draw
@@ -28,7 +29,6 @@ from enas_core.training.descent import CHECK_EVERY, Descent
 from enas_core.training.epochs import Epochs
 from enas_core.training.evaluation import child_accuracy
 from enas_core.training.events import EventFiles
-from enas_core.training.images import shape_for
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import draw_for, noise_factors
@@ -56,7 +56,7 @@ class SupernetTraining:
 
         # One generator draws the initial weights of both, one after the other.
         generator = torch.Generator().manual_seed(draw_for(seed, "weights")())
-        self.supernet = space.supernet(shape_for(search, data))
+        self.supernet = space.supernet(shape_for(search, data.manifest))
         initialise(self.supernet, search.init_fan_in, generator)
         accelerate(self.supernet.to(device), settings, device, processes)
         kind = policy_class(search.policy)

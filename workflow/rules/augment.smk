@@ -21,6 +21,8 @@ rule augment:
     input:
         config="results/{experiment}/config/augment.json",
         manifest="results/{experiment}/data/manifest.json",
+        # Ancient: settings of the other training that change run this one no second time.
+        checked=ancient("results/{experiment}/data/checked"),
         arrays=ARRAYS,
         arc="results/{experiment}/arcs/{network}.txt",
     output:

@@ -36,6 +36,24 @@ rule prepare_data:
         " --download-dir {params.download_dir} --out-dir {params.out_dir} --log-file {log}"
 
 
+# Before hours are spent: what the settings count on, and what only the images can say.
+rule check_images:
+    input:
+        manifest="results/{experiment}/data/manifest.json",
+        stages=collect(
+            "results/{{experiment}}/config/{stage}.json", stage=["search", "augment"]
+        ),
+    output:
+        "results/{experiment}/data/checked",
+    log:
+        "results/{experiment}/logs/check_images.log",
+    benchmark:
+        "results/{experiment}/benchmarks/check_images.tsv"
+    shell:
+        "python -m enas_core.config --check-images {input.manifest} --stages {input.stages} --out {output}"
+        " --log-file {log}"
+
+
 rule random_arcs:
     input:
         config="results/{experiment}/config/random_arcs.json",

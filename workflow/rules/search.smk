@@ -5,6 +5,8 @@ rule search:
     input:
         config="results/{experiment}/config/search.json",
         manifest="results/{experiment}/data/manifest.json",
+        # Ancient: settings of the other training that change run this one no second time.
+        checked=ancient("results/{experiment}/data/checked"),
         arrays=ARRAYS,
     output:
         epochs="results/{experiment}/search/s{seed}/epochs.parquet",

@@ -1,0 +1,43 @@
+"""Whether a stage can train on prepared images: what no one knows before the images are there. Needs no torch.
+
+The workflow asks once, before any training (`python -m enas_core.config --check-images`), and each stage again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from enas_core.console import UserError
+from enas_core.data.manifest import Manifest
+from enas_core.settings.checks import check_augmentation, check_held_out, check_training
+from enas_core.settings.stages import AugmentStage, SearchStage
+from enas_core.settings.training import Training
+from enas_core.spaces.space import NetworkShape
+
+
+def shape_for(training: Training, manifest: Manifest) -> NetworkShape:
+    """Of the networks that a section trains on these images."""
+    return training.shape(manifest.image_size, manifest.in_channels, manifest.num_classes)
+
+
+def require_fit(settings: SearchStage | AugmentStage, manifest: Manifest, folder: Path) -> None:
+    """Raise UserError, one line that names `folder`, unless a stage can train on the images in it."""
+    if manifest.dataset != settings.dataset:
+        raise UserError(f"{folder}: holds {manifest.dataset!r}, the settings are for {settings.dataset!r}")
+    images = manifest.images.train
+    section, training = _trained_section(settings)
+    try:
+        if isinstance(settings, SearchStage):
+            held_out = settings.search.valid_images
+            check_held_out(held_out, images)
+            images -= held_out
+        check_training(section, training, settings.search_space, shape_for(training, manifest), images)
+        check_augmentation(settings.augmentation, manifest.image_size)
+    except UserError as error:
+        raise UserError(f"{folder} does not fit the settings: {error}") from None
+
+
+def _trained_section(settings: SearchStage | AugmentStage) -> tuple[str, Training]:
+    if isinstance(settings, SearchStage):
+        return "search", settings.search
+    return "augment", settings.augment

@@ -1,0 +1,112 @@
+"""Settings against prepared images: what cannot be trained on is one line, before any training."""
+
+import json
+
+import pytest
+
+from enas_core import config
+from enas_core.settings.stages import stage_settings, to_json
+from enas_core.settings.workflow import parse_workflow
+
+MANIFEST = {
+    "format": 1,
+    "dataset": "cifar10",
+    "classes": [str(i) for i in range(10)],
+    "image_shape": [32, 32, 3],
+    "images": {"train": 1000, "test": 200},
+    "mean": [0.5] * 3,
+    "std": [0.25] * 3,
+    "sha256": {},
+}
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Runs the check of search and augment against a manifest; returns exit code, output file, and the error line."""
+
+    def run(manifest, search=None, augment=None, augmentation=None):
+        experiment = {
+            "dataset": {"name": "cifar10", "source": "torchvision", "augmentation": augmentation or {}},
+            "search": {"valid_images": 200, "batch_size": 100, **(search or {})},
+            "augment": {"batch_size": 100, **(augment or {})},
+        }
+        parsed = parse_workflow({"experiments": {"a": experiment}}).experiments["a"]
+        for stage in ("search", "augment"):
+            (tmp_path / f"{stage}.json").write_text(to_json(stage_settings("a", parsed, stage)))
+        (tmp_path / "manifest.json").write_text(json.dumps({**MANIFEST, **manifest}))
+        stages = [str(tmp_path / f"{stage}.json") for stage in ("search", "augment")]
+        out = tmp_path / "checked"
+        code = config.main(["--check-images", str(tmp_path / "manifest.json"), "--stages", *stages, "--out", str(out)])
+        return code, out.read_text() if out.exists() else None, capsys.readouterr().err
+
+    return run
+
+
+def test_images_that_fit(check):
+    assert check({}) == (0, "search: fits\naugment: fits\n", "")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sections", "expected"),
+    [
+        ({"dataset": "cifar100"}, {}, "holds 'cifar100', the settings are for 'cifar10'"),
+        ({"images": {"train": 200, "test": 1}}, {}, "search.valid_images: 200 is out of range 1..199"),
+        ({"images": {"train": 250, "test": 1}}, {}, "search.batch_size: 100 is out of range 2..50"),
+        ({"image_shape": [16, 16, 3]}, {}, "search.aux_head: true needs images of at least 20x20, these have 16x16"),
+        (
+            {"image_shape": [16, 16, 3]},
+            {"search": {"aux_head": False}},
+            "augment.aux_head: true needs images of at least 20x20, these have 16x16",
+        ),
+        ({}, {"augmentation": {"cutout": 32}}, None),
+        (
+            {"image_shape": [24, 24, 3]},
+            {"augmentation": {"cutout": 32}},
+            "dataset.augmentation.cutout: 32 is out of range 0..24",
+        ),
+        # The auxiliary head's map has one pixel there, and batch norm one value.
+        ({"image_shape": [24, 24, 3], "images": {"train": 1001, "test": 1}}, {}, "search.batch_size: 100 leaves one"),
+        ({"image_shape": [20, 20, 3], "images": {"train": 1001, "test": 1}}, {}, "search.batch_size: 100 leaves one"),
+        ({"image_shape": [28, 28, 3], "images": {"train": 1001, "test": 1}}, {}, "search.batch_size: 100 leaves one"),
+        (
+            {"image_shape": [24, 24, 3], "images": {"train": 1001, "test": 1}},
+            {"search": {"valid_images": 201}},
+            "augment.batch_size: 100 leaves one of 1001 training images for the last batch",
+        ),
+        ({"image_shape": [24, 24, 3], "images": {"train": 1002, "test": 1}}, {}, None),
+        ({"image_shape": [32, 32, 3], "images": {"train": 1001, "test": 1}}, {}, None),
+        (
+            {"image_shape": [24, 24, 3], "images": {"train": 1001, "test": 1}},
+            {"search": {"aux_head": False}, "augment": {"aux_head": False}},
+            None,
+        ),
+        (
+            {"image_shape": [4, 4, 3], "images": {"train": 1001, "test": 1}},
+            {"search": {"aux_head": False}, "augment": {"aux_head": False}},
+            "search.batch_size: 100 leaves one of 801 training images",
+        ),
+    ],
+)
+def test_what_the_settings_count_on(manifest, sections, expected, check):
+    code, written, error = check(manifest, **sections)
+    if expected is None:
+        assert (code, error) == (0, "")
+        return
+    assert code == 2
+    assert written is None
+    assert expected in error
+    assert len(error.splitlines()) == 1
+
+
+def test_other_stages_are_no_trainings(tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    words = [
+        "--check-images",
+        tmp_path / "manifest.json",
+        "--stages",
+        tmp_path / "random_arcs.json",
+        "--out",
+        tmp_path / "x",
+    ]
+    assert config.main([str(word) for word in words]) == 2
+    assert "allowed: search.json, augment.json" in capsys.readouterr().err
