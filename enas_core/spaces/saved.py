@@ -123,10 +123,12 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     """Content of a `torch.save` file, which cannot execute code. Raises UserError, one line, when it is not a
     file of `what` in this format."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of the form of a pickle: if it matters, it raises
-            content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of the form of a pickle: if it matters, it raises
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception:  # whatever torch finds wrong with the bytes
         raise UserError(f"{path}: not a {what} file, or corrupt (Python objects are never loaded)") from None
     found = content.get("format") if isinstance(content, dict) else None
