@@ -6,3 +6,6 @@ Start reading in `network.py`, the simpler loop, then in `supernet.py`. Both sta
 
 May import `policies`, `data`, `analysis`, `settings`, `spaces`, `files` and `console`. Imports torch.
 """
+
+# Before torch, which imports numpy itself, and goes on with half of it when a signal interrupts that.
+import numpy  # noqa: F401
