@@ -1,18 +1,23 @@
-"""What all benchmarks share: modes measured in turn in one run, one table, a Parquet file, the headline ratio."""
+"""What all benchmarks share: modes measured in turn in one run, fresh processes, one table, a Parquet file, the
+headline ratio."""
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
+import shlex
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
-import torch
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -23,7 +28,7 @@ Work = Callable[[int], object]
 def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     """Options of every benchmark."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--quick", action="store_true", help="few rounds, under two minutes on two cores")
+    options.add_argument("--quick", action="store_true", help="few rounds, at most three minutes on two cores")
     options.add_argument("--rounds", type=int, default=rounds, help="rounds, each with every mode (%(default)s)")
     options.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
     options.add_argument("--out", type=Path, help="Parquet file (default: benchmarks/results/NAME.parquet)")
@@ -40,9 +45,19 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def synchronise() -> None:
-    """Wait for the GPU, if there is one."""
-    if torch.cuda.is_available():
+    """Wait for the GPU, if there is one. A script that has not imported torch only starts processes and stays small,
+    since the peak memory that the system reports of a process includes its parent's."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Low quartile, median and high quartile."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, median, high
 
 
 def alternate(modes: dict[str, Work], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
@@ -62,7 +77,7 @@ def rows(what: str, times: dict[str, list[float]], yardstick: str, images: int =
     `images`: how many a round processes, for images/s."""
     result = []
     for name, values in times.items():
-        low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+        low, median, high = quartiles(values)
         ratios = [slow / fast for slow, fast in zip(times[yardstick], values, strict=True)]
         row: dict[str, object] = {
             "what": what,
@@ -95,8 +110,45 @@ def _report_peak(
     work = build(*arguments)
     for k in rounds:
         work(k)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    answer.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+    answer.put(_megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def _megabytes(maxrss: int) -> float:
+    """The system's figure is in KB, on a Mac in bytes."""
+    return maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+class Finished(NamedTuple):
+    """A process that has ended as expected."""
+
+    seconds: float
+    peak_megabytes: float
+    output: str
+
+
+def run_python(arguments: Sequence[str], code: Path, folder: Path, expected: int = 0) -> Finished:
+    """Run `python ARGUMENTS` in `folder`, with `code` before all installed packages. Raises SystemExit unless its exit
+    code is the `expected` one."""
+    # As the workflow's rules have it: threads that wait leave the cores to others.
+    environment = os.environ | {"PYTHONPATH": str(code), "OMP_WAIT_POLICY": "PASSIVE"}
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # Ctrl-C: the caller removes the folder, which must not be in use then.
+            process.terminate()
+            process.wait()
+            raise
+        elapsed = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if process.returncode != expected:
+        shown = shlex.join(["python", *arguments])
+        raise SystemExit(f"exit code {process.returncode} instead of {expected}, with {code}: {shown}\n{text[-3000:]}")
+    return Finished(elapsed, _megabytes(usage.ru_maxrss), text)
 
 
 def finish(table: list[dict[str, object]], ratio: float, name: str, options: argparse.Namespace) -> None:
