@@ -53,18 +53,15 @@ def network_means(metrics: Sequence[Row]) -> list[NetworkMeans]:
 
     networks = []
     for network, rows in sorted(trainings.items()):
-        test_accuracy = mean_of_known(row["test_accuracy"] for row in rows)
-        assert test_accuracy is not None
-        networks.append(
-            NetworkMeans(
-                network,
-                rows[0]["role"],
-                test_accuracy,
-                shared_accuracy=mean_of_known(row["shared_accuracy"] for row in rows),
-                params=mean_of_known(row["params"] for row in rows),
-                search_seconds=mean_of_known(row["search_seconds"] for row in rows),
-            )
+        means = NetworkMeans(
+            network=network,
+            role=rows[0]["role"],
+            test_accuracy=math.fsum(row["test_accuracy"] for row in rows) / len(rows),
+            shared_accuracy=mean_of_known(row["shared_accuracy"] for row in rows),
+            params=mean_of_known(row["params"] for row in rows),
+            search_seconds=mean_of_known(row["search_seconds"] for row in rows),
         )
+        networks.append(means)
     return networks
 
 
@@ -76,12 +73,12 @@ def accuracies(metrics: Sequence[Row], role: str) -> list[float]:
 
 def rank_correlation(metrics: Sequence[Row]) -> Estimate:
     """Kendall's tau between shared-weight and test accuracy of all trained networks."""
-    pairs = [
-        (network.shared_accuracy, network.test_accuracy)
-        for network in network_means(metrics)
-        if network.shared_accuracy is not None
-    ]
-    return kendall_tau([shared for shared, _ in pairs], [test for _, test in pairs])
+    shared, test = [], []
+    for network in network_means(metrics):
+        if network.shared_accuracy is not None:
+            shared.append(network.shared_accuracy)
+            test.append(network.test_accuracy)
+    return kendall_tau(shared, test)
 
 
 def summarise(metrics: Sequence[Row]) -> tuple[Row, dict[str, str]]:
@@ -166,9 +163,9 @@ def differences(results: Mapping[str, list[Row]]) -> list[Difference]:
                 could_show = 2 * smallest_p(len(x), len(y)) < ALPHA
                 found.append(Difference(first, second, role, change, two_sided_p(x, y) if could_show else None))
 
-    tested = {difference: difference.p for difference in found if difference.p is not None}
+    tested = {i: difference.p for i, difference in enumerate(found) if difference.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return [difference._replace(p=corrected.get(difference)) for difference in found]
+    return [difference._replace(p=corrected.get(i)) for i, difference in enumerate(found)]
 
 
 def joined(results: Mapping[str, list[Row]], found: Sequence[Difference]) -> pa.Table:

@@ -130,7 +130,8 @@ def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> 
 def read_provenance(path: Path) -> dict[str, Any]:
     """What was recorded as having made a table; empty when nothing was."""
     metadata = pq.read_schema(path).metadata or {}
-    return json.loads(metadata.get(b"provenance", b"{}"))
+    recorded: dict[str, Any] = json.loads(metadata.get(b"provenance", b"{}"))
+    return recorded
 
 
 def table_identity(path: Path) -> str | None:
