@@ -1,8 +1,5 @@
-"""Stage 1: images from any source as plain arrays, with a manifest that says what they are.
-
-Writes into the output folder, for `train` and `test`, `{part}_images.npy` (uint8, [N, H, W, C]) and
-`{part}_labels.npy` (int64, [N]), and `manifest.json` (see `prepare`). Equal input gives equal bytes.
-"""
+"""CIFAR-10 and CIFAR-100 in their original files, downloaded or found: pickles, which are verified before they are
+read."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from enas_core.console import UserError, log, progress
-from enas_core.data.sources import Chunk, _checked_labels, _existing_folder, _read
+from enas_core.data.sources import Chunk, checked_labels, existing_folder, read_source
 from enas_core.settings.dataset import DATASETS
 
 
@@ -45,12 +42,12 @@ def torchvision_files(name: str) -> CifarFiles:
     )
 
 
-def _cifar(
+def read_cifar(
     name: str, files: CifarFiles, data_path: Path | None, download_dir: Path | None, digests: dict[str, str]
 ) -> dict[str, Iterable[Chunk]]:
     """CIFAR's original files from an existing folder, or downloaded."""
     if data_path is not None:
-        folder = _cifar_folder(_existing_folder(data_path), files)
+        folder = _cifar_folder(existing_folder(data_path), files)
     elif download_dir is not None:
         folder = _download(files, download_dir)
     else:
@@ -110,7 +107,7 @@ def _cifar_chunks(name: str, folder: Path, checksums: Mapping[str, str], digests
     facts = DATASETS[name]
     for file_name, expected in progress(checksums.items(), f"reading {name}", total=len(checksums)):
         path = folder / file_name
-        content = _read(path, digests)
+        content = read_source(path, digests)
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != expected:
             raise UserError(f"{path}: MD5 checksum is {found}, expected {expected}: damaged or not the original file")
@@ -123,4 +120,4 @@ def _cifar_chunks(name: str, folder: Path, checksums: Mapping[str, str], digests
             raise UserError(f"{path}: not a CIFAR batch: {type(error).__name__}: {error}") from None
         if not well_formed:
             raise UserError(f"{path}: not a CIFAR batch: needs uint8 data and one integer label for each image")
-        yield planes.transpose(0, 2, 3, 1), _checked_labels(str(path), labels, facts.classes)
+        yield planes.transpose(0, 2, 3, 1), checked_labels(str(path), labels, facts.classes)

@@ -1,14 +1,11 @@
-"""Stage 1: images from any source as plain arrays, with a manifest that says what they are.
-
-Writes into the output folder, for `train` and `test`, `{part}_images.npy` (uint8, [N, H, W, C]) and
-`{part}_labels.npy` (int64, [N]), and `manifest.json` (see `prepare`). Equal input gives equal bytes.
-"""
+"""Parquet files in the Hugging Face layout: encoded images in a column of structs, integer labels in another."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +15,18 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from enas_core.console import UserError, log, progress
-from enas_core.data.sources import (
-    CHUNK,
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
-    Chunk,
-    _checked_labels,
-    _existing_folder,
-    _read,
-    _readable,
-)
+from enas_core.data.sources import CHUNK, Chunk, checked_labels, existing_folder, read_source
 from enas_core.settings.dataset import DATASETS
 
+LABEL_COLUMNS = {"cifar10": "label", "cifar100": "fine_label"}
+IMAGE_COLUMNS = ("img", "image")
 
-def _parquet(name: str, data_path: Path | None, digests: dict[str, str]) -> dict[str, Iterable[Chunk]]:
+
+def read_parquet(name: str, data_path: Path | None, digests: dict[str, str]) -> dict[str, Iterable[Chunk]]:
     """Parquet files in the Hugging Face layout."""
     if data_path is None:
         raise UserError(f"{name} from parquet needs --data-path")
-    _existing_folder(data_path)
+    existing_folder(data_path)
     folders = [data_path / sub for sub in (".", "data", name, "plain_text")]
     found = {folder: {part: _shards(folder, part) for part in ("train", "test")} for folder in folders}
     folder = next((folder for folder, parts in found.items() if any(parts.values())), data_path)
@@ -57,13 +48,13 @@ def _parquet_chunks(name: str, paths: Sequence[Path], digests: dict[str, str]) -
     facts, label_column = DATASETS[name], LABEL_COLUMNS[name]
     for path in paths:
         row = 0
-        for encoded, labels in _parquet_rows(path, _read(path, digests), label_column):
+        for encoded, labels in _parquet_rows(path, read_source(path, digests), label_column):
             if labels.null_count:
                 raise UserError(f"{path}: row {row + labels.is_null().index(True).as_py()}: {label_column} is null")
             images = np.empty((len(encoded), facts.size, facts.size, facts.channels), np.uint8)
             for i, content in enumerate(encoded):
                 images[i] = _decoded(f"{path}: row {row + i}", content, facts.size)
-            yield images, _checked_labels(str(path), labels.to_numpy(), facts.classes, row)
+            yield images, checked_labels(str(path), labels.to_numpy(), facts.classes, row)
             row += len(encoded)
 
 
@@ -125,3 +116,12 @@ def _problem(image: Image.Image, size: int) -> str | None:
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         return "has transparent parts; RGB is needed"
     return None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what Arrow raises on a damaged file (already in memory) into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
+        raise UserError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None

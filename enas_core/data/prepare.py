@@ -1,7 +1,8 @@
-"""Stage 1: images from any source as plain arrays, with a manifest that says what they are.
+"""Images from any source as plain arrays, with a manifest that says what they are: what `python -m
+enas_core.prepare_data` does.
 
-Writes into the output folder, for `train` and `test`, `{part}_images.npy` (uint8, [N, H, W, C]) and
-`{part}_labels.npy` (int64, [N]), and `manifest.json` (see `prepare`). Equal input gives equal bytes.
+Writes into the output folder, for `train` and `test`, `{part}_images.npy` (uint8 [N, H, W, C]) and
+`{part}_labels.npy` (int64 [N]), and `manifest.json` (see `manifest.py`). Equal input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,13 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from enas_core.console import UserError, log
-from enas_core.data.cifar import CifarFiles, _cifar, torchvision_files
-from enas_core.data.parquet import _parquet
-from enas_core.data.sources import CHUNK, CLASSES, FORMAT, _arrays, _digits
+from enas_core.console import log
+from enas_core.data.cifar import CifarFiles, read_cifar, torchvision_files
+from enas_core.data.collect import collect_arrays, mean_and_std
+from enas_core.data.digits import read_digits
+from enas_core.data.parquet import read_parquet
 from enas_core.files.atomic import atomic_path
 from enas_core.files.inputs import Inputs
+from enas_core.settings.dataset import CLASSES
 from enas_core.settings.stages import PrepareDataStage
+
+FORMAT = 1
+"""Version of the manifest and the arrays beside it."""
 
 
 def prepare(
@@ -44,12 +49,12 @@ def prepare(
     source = settings.dataset
     digests: dict[str, str] = {}
     if source.source == "digits":
-        parts = _digits(source.split_test_images or 0, source.split_seed, digests)
+        parts = read_digits(source.split_test_images or 0, source.split_seed, digests)
     elif source.source == "parquet":
-        parts = _parquet(source.name, data_path, digests)
+        parts = read_parquet(source.name, data_path, digests)
     else:
-        parts = _cifar(source.name, cifar_files or torchvision_files(source.name), data_path, download_dir, digests)
-    arrays = _arrays(source, parts, where=str(data_path or source.source))
+        parts = read_cifar(source.name, cifar_files or torchvision_files(source.name), data_path, download_dir, digests)
+    arrays = collect_arrays(source, parts, where=str(data_path or source.source))
     mean, std = mean_and_std(arrays["train_images.npy"])
     counts = {part: len(arrays[f"{part}_labels.npy"]) for part in ("train", "test")}
     manifest = {
@@ -74,26 +79,6 @@ def prepare(
 
 def _rounded(values: Sequence[float]) -> str:
     return " ".join(f"{value:.4f}" for value in values)
-
-
-def mean_and_std(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and population standard deviation of each channel of uint8 `images` [N, H, W, C], divided by
-    255. Computed from integer sums, so exact to the last rounding."""
-    channels = images.shape[-1]
-    counts = np.zeros((channels, 256), np.int64)
-    for start in range(0, len(images), CHUNK):  # bincount makes 8 bytes of each
-        for channel in range(channels):
-            counts[channel] += np.bincount(images[start : start + CHUNK, ..., channel].ravel(), minlength=256)
-    mean, std = [], []
-    for channel, histogram in enumerate(counts.tolist()):
-        number = sum(histogram)
-        total = sum(value * count for value, count in enumerate(histogram))
-        squares = sum(value * value * count for value, count in enumerate(histogram))
-        mean.append(total / (255 * number))
-        std.append(math.sqrt((number * squares - total * total) / (255 * number) ** 2))
-        if std[-1] == 0:
-            raise UserError(f"channel {channel} has the same value in every pixel of the training images")
-    return mean, std
 
 
 def _write(out_dir: Path, arrays: Mapping[str, np.ndarray], manifest: dict[str, Any]) -> None:
