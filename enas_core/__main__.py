@@ -17,8 +17,8 @@ COMMANDS = {
     "Stages, which the workflow calls": {
         "prepare_data": "Read the images of an experiment, check them, and write them as arrays with a manifest.",
         "random_arcs": "Draw random arcs; arc i uses seed + i. Without --config they are printed.",
-        "search": "Train the supernet and the controller in turn; resumes what was interrupted.",
-        "select_arc": "Score arcs with the shared weights and select the controller's best.",
+        "search": "Train the supernet and what proposes its arcs in turn; resumes what was interrupted.",
+        "select_arc": "Score arcs with the shared weights and select the best of the policy's own.",
         "augment": "Train one arc from scratch; resumes what was interrupted.",
         "final": "Choose among search seeds by shared validation accuracy, never by test accuracy.",
         "compare": "Compare found with random networks, and experiments with each other.",
