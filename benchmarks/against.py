@@ -140,14 +140,15 @@ class Side:
     commands: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """What the side's workflow runs, by experiment and stage: the arguments behind `python`."""
 
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+
     def python(self, *arguments: str, expected: int = 0) -> Finished:
         """Run the interpreter with this side's code."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         return run_python(arguments, self.code, self.folder, expected)
 
     def prepare(self, targets: list[str], settings: dict[str, Any], data: Path, device: str) -> None:
         """Let the side's workflow make `targets` once, which also warms caches up, and keep its commands."""
-        self.folder.mkdir(parents=True)
         (self.folder / "bench.yaml").write_text(yaml.safe_dump(settings))
         arguments = ["--snakefile", str(self.code / "Snakefile"), "--configfile", "bench.yaml"]
         arguments += ["--cores", "2", "--resources", "gpu=1"]  # One training at a time: memory is limited.
