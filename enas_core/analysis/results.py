@@ -23,6 +23,7 @@ Row = dict[str, Any]
 class SearchResult(NamedTuple):
     """What one search cost, and its shared-weight accuracy of each arc that it has scored."""
 
+    experiment: str
     seconds: float
     accuracies: dict[str, float]
 
@@ -33,7 +34,7 @@ def read_search(folder: Path) -> tuple[int, SearchResult]:
     candidates = _read_rows(folder / "candidates.parquet", "candidates")
     seconds = math.fsum(row["seconds"] for row in epochs)
     accuracies = {row["arc"]: row["valid_accuracy"] for row in candidates}
-    return epochs[0]["seed"], SearchResult(seconds, accuracies)
+    return epochs[0]["seed"], SearchResult(epochs[0]["experiment"], seconds, accuracies)
 
 
 def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
@@ -45,8 +46,11 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
     role, search_seed = _origin(path, made_by)
     params, macs = _network_size(folder / "model.pt")
     own_search = searches.get(search_seed) if search_seed is not None else None
+    # A random network may be another experiment's. All rows of a table are of one experiment, whose searches are given.
+    of_searches = [search.experiment for search in searches.values()]
     return {
-        "experiment": last["experiment"],
+        "experiment": of_searches[0] if of_searches else last["experiment"],
+        "trained_by": last["experiment"],
         "dataset": last["dataset"],
         "network": last["network"],
         "role": role,

@@ -47,7 +47,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         )
     ),
     "metrics": pa.schema(
-        {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
+        {"experiment": _S, "trained_by": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
         | {"search_seed": _I, "seed": _I}
         | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
         | {"seconds": _F, "search_seconds": _F, "device": _S}
@@ -70,10 +70,11 @@ SCHEMAS: dict[str, pa.Schema] = {
 * `candidates`: `source` is `policy`, `random` or `named`, and `policy` names the policy that has proposed the arc,
   null for the other sources. `params` and `macs` are those of the arc's path through the supernet, for one image and
   without auxiliary head.
-* `metrics` has one row a training. `params` and `macs` are those of the stand-alone network, for one image and without
-  auxiliary head. `shared_accuracy` is measured in the network's own supernet if a search has found it, and is the mean
-  over the search seeds for others. `seconds` and `search_seconds` are the times of the epochs of the training, and of
-  the search that found the network.
+* `metrics` has one row a training. `trained_by` is the experiment that has trained the network, another one than
+  `experiment` for random networks that come from there (`baseline.from`). `params` and `macs` are those of the
+  stand-alone network, for one image and without auxiliary head. `shared_accuracy` is measured in the network's own
+  supernet if a search has found it, and is the mean over the search seeds for others. `seconds` and `search_seconds`
+  are the times of the epochs of the training, and of the search that found the network.
 * `comparison`: see `enas_core.analysis.comparison.summarise`."""
 
 

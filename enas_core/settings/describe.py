@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from pydantic_core import to_jsonable_python
+
 from enas_core.fields import Settings
 from enas_core.settings.arcs import Transfer
 
@@ -29,7 +31,11 @@ def describe(settings: Settings, prefix: str = "") -> list[Described]:
         if isinstance(value, Settings):
             sections += describe(value, f"{key}.")
         else:
-            rows.append(Described(key, json.dumps(_plain(value)), " ".join((field.description or "").split())))
+            rows.append(
+                Described(
+                    key, json.dumps(to_jsonable_python(_plain(value))), " ".join((field.description or "").split())
+                )
+            )
     return rows + sections
 
 

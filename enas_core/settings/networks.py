@@ -27,6 +27,8 @@ class NamedNetwork(NamedTuple):
     role: Role
     search_seed: int | None = None
     """Seed of the search that found it; None for the other roles."""
+    trained_by: str | None = None
+    """The other experiment that trains it; None: the experiment itself."""
 
 
 def searched_network(seed: int) -> NamedNetwork:
@@ -34,14 +36,15 @@ def searched_network(seed: int) -> NamedNetwork:
     return NamedNetwork(f"searched-s{seed}", "searched", seed)
 
 
-def random_network(index: int) -> NamedNetwork:
+def random_network(index: int, trained_by: str | None = None) -> NamedNetwork:
     """The network of random arc number `index`."""
-    return NamedNetwork(f"random-{index:02}", "random")
+    return NamedNetwork(f"random-{index:02}", "random", trained_by=trained_by)
 
 
 def networks_of(experiment: Experiment) -> list[NamedNetwork]:
     """All networks of an experiment: found, random, and named in `arcs`."""
     searched = [searched_network(seed) for seed in experiment.search.seeds]
-    random = [random_network(index) for index in range(experiment.baseline.num_arcs)]
+    baseline = experiment.baseline
+    random = [random_network(index, trained_by=baseline.source) for index in range(baseline.num_arcs)]
     named = [NamedNetwork(name, "named") for name in experiment.arcs]
     return searched + random + named
