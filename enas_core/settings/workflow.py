@@ -81,9 +81,7 @@ class Workflow(Settings):
         self._require_other(key, name, source)
         here, there = self.experiments[name], self.experiments[source]
         if there.baseline.source is not None:
-            raise UserError(
-                f"{key}: {source!r} trains no random networks itself, it has those of {there.baseline.source!r}"
-            )
+            raise UserError(f"{key}: {source!r} trains none itself, it takes those of {there.baseline.source!r}")
         found = disagreement(here, there)
         if found is not None:
             raise UserError(
