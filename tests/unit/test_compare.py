@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -349,7 +350,7 @@ def test_sizes_are_those_of_the_trained_network(tmp_path):
     folder = train(tmp_path, searched_network(1), 1, 5, [0.5])
     seed, result = read_search(search(tmp_path / "s", 1, {5: 0.25}))
     row = read_training(folder, {seed: result})
-    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
+    shape = NetworkShape(num_layers=1, num_filters=4, image_size=8, in_channels=1, num_classes=10, aux_head=False)
     network = MicroNetwork(uniform_arc(5, 2), replace(shape, image_size=32, aux_head=True))
     without = MicroNetwork(uniform_arc(5, 2), shape)
     assert row["params"] == sum(p.numel() for p in without.parameters())
