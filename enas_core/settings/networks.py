@@ -27,8 +27,6 @@ class NamedNetwork(NamedTuple):
     role: Role
     search_seed: int | None = None
     """Seed of the search that found it; None for the other roles."""
-    trained_by: str | None = None
-    """The other experiment that trains it; None: the experiment itself."""
 
 
 def searched_network(seed: int) -> NamedNetwork:
@@ -36,15 +34,21 @@ def searched_network(seed: int) -> NamedNetwork:
     return NamedNetwork(f"searched-s{seed}", "searched", seed)
 
 
-def random_network(index: int, trained_by: str | None = None) -> NamedNetwork:
+def random_network(index: int) -> NamedNetwork:
     """The network of random arc number `index`."""
-    return NamedNetwork(f"random-{index:02}", "random", trained_by=trained_by)
+    return NamedNetwork(f"random-{index:02}", "random")
 
 
 def networks_of(experiment: Experiment) -> list[NamedNetwork]:
     """All networks of an experiment: found, random, and named in `arcs`."""
     searched = [searched_network(seed) for seed in experiment.search.seeds]
-    baseline = experiment.baseline
-    random = [random_network(index, trained_by=baseline.source) for index in range(baseline.num_arcs)]
+    random = [random_network(index) for index in range(experiment.baseline.num_arcs)]
     named = [NamedNetwork(name, "named") for name in experiment.arcs]
     return searched + random + named
+
+
+def trainer_of(network: NamedNetwork, name: str, experiment: Experiment) -> str:
+    """The experiment that trains a network of the one called `name`: another one for random networks that are taken
+    from there."""
+    source = experiment.baseline.source if network.role == "random" else None
+    return source or name

@@ -5,7 +5,7 @@ import pytest
 from enas_core.console import UserError
 from enas_core.settings.baseline import NOT_SEEN_BY_RANDOM_NETWORKS
 from enas_core.settings.describe import describe
-from enas_core.settings.networks import networks_of
+from enas_core.settings.networks import networks_of, trainer_of
 from enas_core.settings.stages import stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
 
@@ -45,13 +45,13 @@ def test_the_source_may_stand_further_down():
     assert found["b"].baseline.num_arcs == 3
 
 
-def test_random_networks_know_who_trains_them():
-    found = parse(a=SOURCE, b=TAKES)
-    for name, trained_by in (("a", None), ("b", "a")):
-        random = [network for network in networks_of(found[name]) if network.role == "random"]
-        assert [network.name for network in random] == ["random-00", "random-01", "random-02"]
-        assert {network.trained_by for network in random} == {trained_by}
-        assert all(network.trained_by is None for network in networks_of(found[name]) if network.role != "random")
+def test_the_source_trains_random_networks_alone():
+    found = parse(a=SOURCE, b=TAKES | {"arcs": {"x": ARC}})
+    for name in "ab":
+        trainers = {n.name: trainer_of(n, name, found[name]) for n in networks_of(found[name]) if n.role != "named"}
+        assert trainers == {"searched-s1": name, "random-00": "a", "random-01": "a", "random-02": "a"}
+    (named,) = [network for network in networks_of(found["b"]) if network.role == "named"]
+    assert trainer_of(named, "b", found["b"]) == "b"
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def parse(name="a", **changes):
     entry = {
         "num_nodes": 2,
         "cpu_threads": 1,
-        "dataset": {"name": "digits", "source": "digits", "split_test_images": 60, "max_train_images": 124},
-        "search": {"num_epochs": 3, "lr_t_0": 1, "batch_size": 32, "num_layers": 1, "num_filters": 4}
+        "dataset": {"name": "digits", "source": "digits", "split_test_images": 60, "max_train_images": 160},
+        "search": {"num_epochs": 3, "lr_t_0": 1, "batch_size": 32, "num_layers": 2, "num_filters": 4}
         | {"aux_head": False, "valid_images": 60, "controller": {"updates_per_epoch": 2, "arcs_per_update": 2}},
         "augment": {"batch_size": 32, "aux_head": False},
         "ablation": {"seeds": [4, 5]},

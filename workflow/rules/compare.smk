@@ -7,6 +7,7 @@ rule compare:
         models=of_each_training("model.pt"),
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
+        signals=SIGNALS,
     output:
         metrics="results/{experiment}/metrics.parquet",
         comparison="results/{experiment}/comparison.parquet",
@@ -55,6 +56,7 @@ rule plot_search:
 rule plot_candidates:
     input:
         candidates=CANDIDATES,
+        signals=SIGNALS,
     output:
         report(
             "results/{experiment}/report/candidates.svg",
@@ -114,6 +116,7 @@ rule plot_found_vs_random:
 rule plot_shared_vs_test:
     input:
         metrics="results/{experiment}/metrics.parquet",
+        comparison="results/{experiment}/comparison.parquet",
     output:
         report(
             "results/{experiment}/report/shared_vs_test.svg",
@@ -156,6 +159,7 @@ rule write_tables:
         random_arcs=random_arcs_table,
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
+        signals=SIGNALS,
         epochs=TRAINING_EPOCHS,
     output:
         comparison=report(

@@ -47,6 +47,9 @@ SEARCH_EPOCHS = collect(
 CANDIDATES = collect(
     "results/{{experiment}}/search/s{seed}/candidates.parquet", seed=search_seeds
 )
+SIGNALS = collect(
+    "results/{{experiment}}/search/s{seed}/signal.parquet", seed=search_seeds
+)
 
 
 def data_folder(wildcards):
@@ -76,9 +79,10 @@ def of_each_training(file):
     """Input function: a file of each network that an experiment compares. Random networks may be another one's."""
 
     def files(wildcards):
+        name, settings = wildcards.experiment, experiment(wildcards)
         folders = [
-            f"results/{network.trained_by or wildcards.experiment}/networks/{network.name}"
-            for network in networks.networks_of(experiment(wildcards))
+            f"results/{networks.trainer_of(network, name, settings)}/networks/{network.name}"
+            for network in networks.networks_of(settings)
         ]
         return expand(
             "{folder}/seed{seed}/{file}",
@@ -166,10 +170,11 @@ def network_origin(wildcards):
             " search.seeds, baseline.num_arcs and arcs say which there are"
         )
     network = known[wildcards.network]
-    if network.trained_by is not None:
+    trainer = networks.trainer_of(network, wildcards.experiment, experiment(wildcards))
+    if trainer != wildcards.experiment:
         raise WorkflowError(
             f"config.yaml: experiments.{wildcards.experiment}.baseline.from: {wildcards.network!r} is trained by"
-            f" {network.trained_by!r}"
+            f" {trainer!r}"
         )
     if network.search_seed is None:
         return f"--role {network.role}"
