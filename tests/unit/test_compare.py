@@ -386,6 +386,16 @@ def test_comparing_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 
+def test_random_networks_that_were_trained_once_do_not_differ():
+    mine = experiment([0.9] * 4, [0.7, 0.8, 0.6], trained_by="x")
+    taken = experiment([0.8] * 4, [0.7, 0.8, 0.6], trained_by="x")
+    assert [difference.role for difference in differences({"a": mine, "b": taken})] == ["searched"]
+    own = experiment([0.8] * 4, [0.7, 0.8, 0.6], trained_by="y")
+    assert [difference.role for difference in differences({"a": mine, "b": own})] == ["searched", "random"]
+    older = experiment([0.9] * 4, [0.7, 0.8, 0.6])
+    assert [difference.role for difference in differences({"a": older, "b": older})] == ["searched", "random"]
+
+
 def test_pairs_of_results_come_once():
     rows = experiment([0.9] * 4, [])
     found = differences({name: rows for name in "abc"})
