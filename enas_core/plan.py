@@ -21,6 +21,7 @@ from enas_core.planning.costs import STAGE_OF, job_seconds, typical
 from enas_core.planning.jobs import Job, dry_run, read_jobs
 from enas_core.planning.printing import NOTES, describe_costs, describe_jobs, describe_wall_clock
 from enas_core.settings.experiment import Experiment
+from enas_core.settings.variants import home_of
 from enas_core.settings.workflow import Workflow, load_workflow
 
 
@@ -68,14 +69,19 @@ def plan(
         return
     experiments = experiments_of(jobs, workflow, configfile)
     stages = dict.fromkeys((job.experiment, STAGE_OF[job.rule]) for job in jobs if job.rule in STAGE_OF)
-    costs = {(name, stage): calibrate(name, experiments[name], stage, device) for name, stage in stages}
+    # Variants of an experiment differ in what costs little, and there may be dozens: one measurement is for all.
+    homes = dict.fromkeys((home_of(name), stage) for name, stage in stages)
+    measured_costs = {
+        (home, stage): calibrate(home, workflow.settings_of(home), stage, device) for home, stage in homes
+    }
+    costs = {(name, stage): measured_costs[home_of(name), stage] for name, stage in stages}
     seconds = [
         job_seconds(job.rule, experiments[job.experiment], typical(costs[job.experiment, STAGE_OF[job.rule]]))
         if job.rule in STAGE_OF
         else 0.0
         for job in jobs
     ]
-    measured = [describe_costs(*key, value) for key, value in costs.items()]
+    measured = [describe_costs(*key, value) for key, value in measured_costs.items()]
     table = describe_jobs(jobs, seconds, costs)
     print("\n".join([*measured, "", *table, "", *describe_wall_clock(jobs, seconds, gpus), "", NOTES]))
 

@@ -108,6 +108,7 @@ BAD_FILES = {
     "select_arc": [*COMMON, "--supernet", "supernet.pt"],
     "final": ["--candidates", "bad.json", "--arc-out", "out.txt"],
     "compare": ["bad.json"],
+    "ablation": ["--config", "bad.json", "--metrics", "m.parquet", "--searches", "s", "--out", "out.parquet"],
     "config": ["--configfile", "bad.json"],
     "plan": ["--configfile", "bad.json"],
     "show_arc": ["0 1 2"],
