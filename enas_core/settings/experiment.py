@@ -33,18 +33,18 @@ def _known_space(name: str) -> str:
     return name
 
 
-class PresetChoice(Settings):
-    """The first line of an experiment."""
+class FirstLines(Settings):
+    """The first lines of an experiment, which the space's own settings at its top follow."""
 
     preset: Literal["original", "corrected"] = "original"
     """`original`: the authors' program as it is. `corrected`: each of its surprises as it should be."""
-
-
-class Experiment(PresetChoice):
-    """One named entry of config.yaml, without what its space adds."""
-
     space: Annotated[str, AfterValidator(_known_space)] = DEFAULT_SPACE
     """The search space."""
+
+
+class Computation(Settings):
+    """How networks are computed, in an experiment and in each stage that has networks."""
+
     cpu_threads: Threads = 2
     """Threads of each training on a CPU. A setting, since results on a CPU depend on it."""
     precision: Precision = "fp32"
@@ -53,6 +53,11 @@ class Experiment(PresetChoice):
     compile: Compile = "auto"
     """`auto`: on a GPU, networks are compiled (minutes at the start, faster steps, results equal but for rounding);
     on a CPU, where that does not pay, never. `off`: never."""
+
+
+class Experiment(Computation, FirstLines):
+    """One named entry of config.yaml, without what its space adds."""
+
     dataset: Dataset
     search: SearchSection = all_defaults(SearchSection)
     select: Select = all_defaults(Select)
@@ -79,14 +84,8 @@ class Experiment(PresetChoice):
         return self
 
     def _check_sampler(self) -> None:
-        sampler = self.baseline.sampler
         try:
-            self.search_space.baseline(sampler, seed=0, count=1)
-        except KeyError:
-            samplers = ", ".join(self.search_space.samplers)
-            raise UserError(
-                f"baseline.sampler: {sampler!r} is not in the space {self.space}; allowed: {samplers}"
-            ) from None
+            self.search_space.check_sampler(self.baseline.sampler)
         except UserError as error:
             raise UserError(f"baseline.sampler: {error}") from None
 
@@ -123,7 +122,7 @@ def experiment_model(space: str) -> type[Experiment]:
     own = space_class(space).Settings
     controller = extended(Controller, own, "search.controller")
     search = extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
-    bases: Any = (Experiment, extended(PresetChoice, own, ""))  # in this order, `preset` and the space's come first
+    bases: Any = (Experiment, extended(FirstLines, own, ""))  # in this order, `preset` and the space's come first
     sections: Any = {"search": (search, Field(default=all_defaults(search), description=search.__doc__))}
     model = create_model("Experiment", __base__=bases, __doc__=Experiment.__doc__, **sections)
     return cast(type[Experiment], model)
