@@ -33,11 +33,16 @@ def _known_space(name: str) -> str:
     return name
 
 
-class FirstLines(Settings):
-    """The first lines of an experiment, which the space's own settings at its top follow."""
+class PresetChoice(Settings):
+    """The first line of an experiment."""
 
     preset: Literal["original", "corrected"] = "original"
     """`original`: the authors' program as it is. `corrected`: each of its surprises as it should be."""
+
+
+class SpaceChoice(Settings):
+    """Which arcs there are, in an experiment and in each stage that has arcs."""
+
     space: Annotated[str, AfterValidator(_known_space)] = DEFAULT_SPACE
     """The search space."""
 
@@ -55,7 +60,7 @@ class Computation(Settings):
     on a CPU, where that does not pay, never. `off`: never."""
 
 
-class Experiment(Computation, FirstLines):
+class Experiment(Computation, SpaceChoice, PresetChoice):
     """One named entry of config.yaml, without what its space adds."""
 
     dataset: Dataset
@@ -122,7 +127,7 @@ def experiment_model(space: str) -> type[Experiment]:
     own = space_class(space).Settings
     controller = extended(Controller, own, "search.controller")
     search = extended(SearchSection, own, "search", controller=(controller, all_defaults(controller)))
-    bases: Any = (Experiment, extended(FirstLines, own, ""))  # in this order, `preset` and the space's come first
+    bases: Any = (Experiment, extended(PresetChoice, own, ""))  # in this order, `preset` and the space's come first
     sections: Any = {"search": (search, Field(default=all_defaults(search), description=search.__doc__))}
     model = create_model("Experiment", __base__=bases, __doc__=Experiment.__doc__, **sections)
     return cast(type[Experiment], model)

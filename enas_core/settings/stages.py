@@ -18,7 +18,7 @@ from enas_core.fields import Name, Settings
 from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
-from enas_core.settings.experiment import Computation, Experiment
+from enas_core.settings.experiment import Computation, Experiment, SpaceChoice
 from enas_core.settings.mistakes import explain, first_mistake, message_of
 from enas_core.settings.search import Search
 from enas_core.settings.select import Select
@@ -38,12 +38,10 @@ class PrepareDataStage(Settings):
     dataset: Source
 
 
-class ArcStage(Settings):
+class ArcStage(SpaceChoice):
     """What every stage depends on that handles arcs."""
 
     experiment: Name
-    space: str
-    """The search space."""
     space_settings: SerializeAsAny[Settings]
     """Those of the space's own settings that the stage depends on; the others have their defaults here."""
 
