@@ -4,11 +4,10 @@ import logging
 
 import pytest
 import torch
-from preparing import stage_settings as data_settings
 
 from enas_core.data.prepare import prepare
 from enas_core.policies.policy import Policy, UpdatePlan
-from enas_core.settings.stages import SelectArcStage, stage_settings
+from enas_core.settings.stages import stage_settings
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.layers import initialise
 from enas_core.spaces.measure import count_parameters
@@ -23,7 +22,7 @@ ARCS = [SPACE.uniform(seed) for seed in (0, 1, 2, 3, 5)]
 
 
 class Scripted(Policy):
-    """Proposes what is written down, batch by batch, and the last batch for ever; remembers which draws it was given."""
+    """Proposes batches that are written down, the last one for ever, and remembers which draws it was given."""
 
     def __init__(self, *batches):
         self.batches = list(batches)
@@ -115,7 +114,7 @@ def test_of_equals_the_first_in_the_order_of_their_choices():
     """As numbers, not as text, in which 10 comes before 9."""
     space = Micro(MicroSettings(num_nodes=10))
     first = [0] * len(space.decisions)
-    small, large = ([*first[:36], index, *first[37:]] for index in (9, 10))  # index_1 of the last node but one
+    small, large = ([*first[:36], index, *first[37:]] for index in (9, 10))
     rows = [row(space.from_choices(choices), 0.5) for choices in (large, small)]
     assert min(rows, key=lambda each: each["arc"]) is rows[0]
     assert mark_selected(rows, space) is rows[1]
@@ -140,11 +139,11 @@ def scorer(tmp_path):
     """A scorer of an untrained supernet, and its settings."""
     dataset = {"name": "digits", "source": "digits", "split_test_images": 20, "max_train_images": 120}
     search = {"batch_size": 32, "num_layers": 1, "num_filters": 4, "aux_head": False, "valid_images": 50}
-    raw = {"num_nodes": 1, "cpu_threads": 1, "dataset": dataset, "search": search, "augment": {"aux_head": False}}
+    augment = {"batch_size": 32, "aux_head": False}
+    raw = {"num_nodes": 1, "cpu_threads": 1, "dataset": dataset, "search": search, "augment": augment}
     experiment = parse_workflow({"experiments": {"a": raw}}).experiments["a"]
     settings = stage_settings("a", experiment, "select_arc")
-    assert isinstance(settings, SelectArcStage)
-    prepare(data_settings("digits", "digits", 120, None, split_test_images=20), None, tmp_path)
+    prepare(stage_settings("a", experiment, "prepare_data"), None, tmp_path)
     data = load_images(settings, tmp_path, CPU)
     supernet = settings.search_space.supernet(settings.search.shape(8, 1, 10))
     initialise(supernet, "tensorflow", torch.Generator().manual_seed(0))
