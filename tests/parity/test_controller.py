@@ -207,7 +207,7 @@ def test_number_of_weights() -> None:
 
 
 def first_probabilities() -> Tensor:
-    """Of the first choice between the two inputs of the normal cell, at the golden weights."""
+    """The probabilities of the first choice, between the two inputs of the normal cell, at the golden weights."""
     controller = golden_controller(5, "formula_bias", "float64")
     with torch.no_grad():
         logits = controller.sample(1, torch.Generator().manual_seed(0)).logits[0]

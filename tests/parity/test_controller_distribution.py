@@ -121,7 +121,7 @@ def all_arcs() -> list[MicroArc]:
 
 @pytest.fixture(scope="module")
 def rewards(all_arcs: list[MicroArc]) -> Tensor:
-    """Of every arc: its share of identities, one pair of inputs better than others, and noise."""
+    """The reward of every arc: a bonus for identities and one for an input, and noise."""
     planted = [
         0.1 * sum(n.op_1 + n.op_2 == 8 for cell in arc.cells for n in cell) + 0.3 * arc.normal[0].index_1
         for arc in all_arcs
@@ -208,7 +208,7 @@ def trained(space: Micro, settings: ControllerSettings, updates: int) -> Control
 
 
 def test_planted_optimum_is_found() -> None:
-    """With logits that can grow, and no operation saturated."""
+    """Here logits can grow, and no operation is saturated at its start."""
     space = Micro(MicroSettings(num_nodes=2, op_bias_init=(0.0,) * 5, op_tanh_reduce=1.0))
     controller = trained(space, ControllerSettings(tanh_constant=5.0, learning_rate=0.01), 120)
     with torch.no_grad():

@@ -64,7 +64,7 @@ def test_initial_weights(key: str) -> None:
 
 
 def gradient_of_nll(arc: str, weight: str) -> Tensor:
-    """In single precision, as in the original, where the tanh of large values is exactly 1."""
+    """The precision is single, as in the original, where the tanh of large values is exactly 1."""
     controller = golden_controller(5, "init_bias", "float32")
     (-controller.score([MicroArc.parse(arc)]).log_prob.sum()).backward()
     return controller.get_parameter(weight).grad
