@@ -1,7 +1,7 @@
 """One named entry of config.yaml, with all its sections.
 
-A space's own settings (`num_nodes` of the micro space, for example) stand in the same sections as everybody's. So the
-model of an experiment is made for its space: `experiment_model("micro")` is `Experiment` with those fields added.
+A space's own settings stand in the same sections as everybody's. So the model of an experiment is made for its space:
+`experiment_model("micro")` is `Experiment` with the fields of the micro space added.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Experiment(Computation, SpaceChoice, PresetChoice):
     augment: AugmentSection = all_defaults(AugmentSection)
     baseline: Baseline = all_defaults(Baseline)
     arcs: dict[Name, ArcSource] = Field(default={})
-    """Further networks to augment: an arc in its integer form, or `{from: EXPERIMENT}`."""
+    """Further networks to augment: an arc in its text form, or `{from: EXPERIMENT}`."""
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
