@@ -224,4 +224,4 @@ class SupernetTraining:
         self.updates = state["updates"]
         self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
-        log.info("%s goes on at epoch %d, step %d", self.descent.name, self.at.epoch, self.at.step)
+        log.info("%s goes on at %s", self.descent.name, self.at)
