@@ -145,7 +145,7 @@ def test_seconds_of_a_job(rule, seconds, experiment):
 
 
 def test_a_random_policy_has_no_controller_to_train(experiment):
-    search = experiment.search.model_copy(update={"policy": "random"})
+    search = experiment.search.model_copy(update={"policy": "uniform"})
     random = experiment.model_copy(update={"search": search})
     assert search_seconds(random, COST) == pytest.approx(1000 + 3 * (3 * 10 + 4 * 1))
 
