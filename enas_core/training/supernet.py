@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enas_core.analysis.signal import beyond_guessing, chance_level
 from enas_core.console import RunError, log, progress
 from enas_core.data.batches import equal_batches, plain_batch, plan_epoch, training_batch
 from enas_core.data.fit import shape_for
@@ -168,8 +169,20 @@ class SupernetTraining:
                 "seconds": at.seconds,
             }
         )
+        self.warn_at_chance(valid_accuracy)
         self.updates = []
         at.next_epoch()
+
+    def warn_at_chance(self, valid_accuracy: float) -> None:
+        """Say so after a quarter of the epochs when the children are still no better than a guess."""
+        if self.at.epoch + 1 != -(-self.settings.search.num_epochs // 4):
+            return
+        chance = chance_level(self.valid_split.labels.cpu().numpy())
+        if not beyond_guessing(valid_accuracy, len(self.valid_split), chance):
+            log.warning(
+                f"{self.descent.name}  still at chance after a quarter of its epochs: valid {valid_accuracy:.4f} where"
+                f" guessing gives {chance:.4f}; if this stays so, the selected arc is a random one"
+            )
 
     def mean_accuracy(self, split: Split, part: str, watch: Watch) -> float:
         """Mean accuracy over the batches of a split, a freshly proposed arc for each. A state that is saved meanwhile
