@@ -63,6 +63,7 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "seconds": math.fsum(row["seconds"] for row in epochs),
         "search_seconds": own_search.seconds if own_search else None,
         "device": made_by.get("device"),
+        "valid_accuracy": last["valid_accuracy"],
     }
 
 
