@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from enas_core.analysis.comparison import Difference, summarise
+from enas_core.analysis.comparison import Difference, accuracies, summarise
+from enas_core.analysis.power import lowest_p, measured_spread, what_shows
 from enas_core.analysis.results import Row
 from enas_core.analysis.statistics import ALPHA
 
@@ -16,7 +17,10 @@ PLURAL = {"searched": "found networks", "random": "random networks"}
 
 def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference]) -> list[str]:
     """What can be said: found against random in each of the results, then the results against each other."""
-    lines = [_about_one(name, metrics) for name, metrics in results.items()]
+    lines = []
+    for name, metrics in results.items():
+        lines.append(_about_one(name, metrics))
+        lines += _about_power(name, metrics)
     lines += [_about_two(difference) for difference in found]
     return lines
 
@@ -30,6 +34,14 @@ def _about_one(name: str, metrics: Sequence[Row]) -> str:
         f"{name}: found against random {row['relative_improvement']:+.3f} %, which {_verdict(row['p_value'])}"
         f" the noise: p = {row['p_value']:.3g}{reason}{_size_note(row)}"
     )
+
+
+def _about_power(name: str, metrics: Sequence[Row]) -> list[str]:
+    """Which difference so many networks could show. Too few to show any have been called so already."""
+    searched, random = accuracies(metrics, "searched"), accuracies(metrics, "random")
+    if lowest_p(len(searched), len(random)) >= ALPHA:
+        return []
+    return [f"{name}: {what_shows(len(searched), len(random), measured_spread(searched, random))}"]
 
 
 def _about_two(difference: Difference) -> str:
