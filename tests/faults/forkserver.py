@@ -18,6 +18,7 @@ from typing import Any
 
 import torch._dynamo  # noqa: F401  (the optimiser imports it at its first use, which takes a second)
 
+import enas_core.training.run  # noqa: F401  (with all of torch that stages use)
 from enas_core import augment, search
 
 MAIN = {"search": search.main, "augment": augment.main}

@@ -27,6 +27,7 @@ from enas_core.data import prepare
 from enas_core.files.tables import provenance, write_table
 from enas_core.spaces.saved import load_network
 from enas_core.training import scoring
+from enas_core.training.epochs import Epochs
 
 EXAMPLES = settings(
     max_examples=70, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -133,9 +134,9 @@ def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
 
 LATE = {
     "prepare_data": (prepare, "mean_and_std"),
-    "search": (SearchRun, "finish_epoch"),
-    "select_arc": (scoring, "select"),
-    "augment": (AugmentRun, "finish_epoch"),
+    "search": (Epochs, "add"),
+    "select_arc": (scoring, "mark_selected"),
+    "augment": (Epochs, "add"),
 }
 """What each stage calls when it has begun and written no result yet."""
 

@@ -1,46 +1,34 @@
-"""Reads the golden directory: `ENAS_GOLDEN`, or the project's own copy."""
+"""Reads the golden directory, which is `ENAS_GOLDEN` or the project's own copy, and measures distances from it.
+
+`tests/golden/README.md` says what the files hold. Any of them may be absent: the tests are parametrised with what is
+there, and those that find nothing are skipped.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pytest
 
 DIRECTORY = Path(os.environ.get("ENAS_GOLDEN") or Path(__file__).parents[1] / "golden")
 
 
-class Comparison(NamedTuple):
-    """One comparison with the original: passes when `error` <= `tolerance`."""
-
-    quantity: str
-    error: float
-    tolerance: float
-
-    @property
-    def passes(self) -> bool:
-        return self.error <= self.tolerance  # false for nan
-
-
-class Case(NamedTuple):
-    """One case of the golden files; `check` compares everything that they say about it."""
-
-    name: str
-    check: Callable[[], Iterator[Comparison]]
-
-
+@functools.cache
 def read_json(name: str) -> dict[str, Any]:
-    """Content of `name`.json; empty when the file is absent."""
+    """The content of `name`.json; empty when the file is absent."""
     path = DIRECTORY / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+@functools.cache
 def read_npz(name: str) -> dict[str, np.ndarray]:
-    """Arrays of `name`.npz; empty when the file is absent."""
+    """The arrays of `name`.npz; empty when the file is absent."""
     path = DIRECTORY / f"{name}.npz"
     if not path.exists():
         return {}
@@ -48,13 +36,18 @@ def read_npz(name: str) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def names(prefix: str) -> list[str]:
-    """Files `prefix`*.json, without the ending."""
+def files(prefix: str) -> list[str]:
+    """The names of the files `prefix`*.json, without their ending."""
     return sorted(path.stem for path in DIRECTORY.glob(f"{prefix}*.json"))
 
 
+def needs(value: Any) -> pytest.MarkDecorator:
+    """Skips a test where the value of a golden file is absent or empty."""
+    return pytest.mark.skipif(not value, reason="not in the golden directory")
+
+
 def absolute(found: Any, expected: Any) -> float:
-    """Largest absolute difference; infinite where shapes differ or only one is nan."""
+    """The largest absolute difference. It is infinite where shapes differ or only one value is nan."""
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if found.shape != expected.shape or (np.isnan(found) != np.isnan(expected)).any():
         return math.inf
@@ -62,5 +55,6 @@ def absolute(found: Any, expected: Any) -> float:
 
 
 def relative(found: Any, expected: Any) -> float:
-    """Largest difference as a fraction of the largest expected value."""
-    return absolute(found, expected) / (float(np.nanmax(np.abs(np.asarray(expected, np.float64)))) or 1.0)
+    """The largest absolute difference as a fraction of the largest expected value."""
+    largest = float(np.nanmax(np.abs(np.asarray(expected, np.float64))))
+    return absolute(found, expected) / (largest or 1.0)

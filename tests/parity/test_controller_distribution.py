@@ -4,21 +4,22 @@ expected reward, and that it finds a planted optimum. Seeds are fixed, so each o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from check_controller import decisions
 from fill import golden_controller
-from golden import Comparison
 from scipy import stats
+from test_controller import choices_in_order
 from torch import Tensor
 
 from enas_core.policies.controller import Controller
 from enas_core.policies.reinforce import Reinforce
 from enas_core.settings.search import Controller as ControllerSettings
+from enas_core.settings.search import Search
 from enas_core.spaces.micro.arc import OPS, MicroArc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
 
 SIGNIFICANCE = 1e-4
 """A right distribution fails at one seed in so many thousand; the wrong ones below have far smaller p-values."""
@@ -37,9 +38,9 @@ def initial() -> np.ndarray:
     100,000 operations and 100,000 indices in each cell."""
     rows = []
     for seed in range(10):
-        controller = Controller(ControllerSettings(), 5, seeded(seed))
+        controller = Controller(Micro(MicroSettings()), ControllerSettings(), seeded(seed))
         with torch.no_grad():
-            rows += [decisions(arc) for arc in controller.sample(1_000, seeded(1_000 + seed)).arcs]
+            rows += [choices_in_order(arc) for arc in controller.sample(1_000, seeded(1_000 + seed)).arcs]
     return np.array(rows).reshape(-1, 2, 5, 4)
 
 
@@ -78,13 +79,13 @@ def test_initial_indices(initial: np.ndarray, cell: int) -> None:
 def test_samples_follow_the_policy_at_other_weights() -> None:
     """At the golden weights, where every decision depends on those before it: 100,000 decisions against the
     probabilities that they were drawn with, and against those with which the same arcs are scored."""
-    controller = golden_controller("formula_bias", 5, torch.float64)
+    controller = golden_controller(5, "formula_bias", "float64")
     with torch.no_grad():
         sample = controller.sample(2_500, seeded(0))
         scored = controller.score(sample.arcs)
     torch.testing.assert_close(scored.log_prob, sample.log_prob)
     torch.testing.assert_close(scored.entropy, sample.entropy)
-    choices, statistic, uniform, freedom = np.array([decisions(arc) for arc in sample.arcs]).T, 0.0, 0.0, 0
+    choices, statistic, uniform, freedom = np.array([choices_in_order(arc) for arc in sample.arcs]).T, 0.0, 0.0, 0
     for chosen, logits in zip(choices, sample.logits, strict=True):
         counts = np.bincount(chosen, minlength=logits.shape[1])
         statistic += stats.chisquare(counts, logits.softmax(1).sum(0).numpy()).statistic
@@ -100,16 +101,16 @@ def test_samples_follow_the_policy_at_other_weights() -> None:
 
 
 @pytest.fixture
-def tiny() -> Controller:
-    """A controller of one-node cells, of which there are 10,000 pairs, with a policy far from uniform."""
-    settings = ControllerSettings(
-        hidden_size=4, op_bias_init=(0.5, -0.5, 0.3, 0.0, 1.0), entropy_weight=0.0, advantage_baseline="previous"
-    )
-    controller = Controller(settings, 1, seeded(0)).double()
+def tiny() -> Reinforce:
+    """The training of a controller of one-node cells, of which there are 10,000 pairs, with a policy far from
+    uniform."""
+    space = Micro(MicroSettings(num_nodes=1, op_bias_init=(0.5, -0.5, 0.3, 0.0, 1.0)))
+    settings = ControllerSettings(hidden_size=4, entropy_weight=0.0, advantage_baseline="previous")
+    reinforce = Reinforce(space, Search(controller=settings), seeded(0))
     with torch.no_grad():
-        for p in controller.parameters():
+        for p in reinforce.controller.double().parameters():
             p.mul_(10)
-    return controller
+    return reinforce
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def all_arcs() -> list[MicroArc]:
 
 @pytest.fixture(scope="module")
 def rewards(all_arcs: list[MicroArc]) -> Tensor:
-    """Of every arc: its share of identities, one pair of inputs better than others, and noise."""
+    """The reward of every arc: a bonus for identities and one for an input, and noise."""
     planted = [
         0.1 * sum(n.op_1 + n.op_2 == 8 for cell in arc.cells for n in cell) + 0.3 * arc.normal[0].index_1
         for arc in all_arcs
@@ -140,48 +141,48 @@ def log_probs_moved(controller: Controller, arcs: list[MicroArc], directions: di
     return log_prob
 
 
-def test_gradient_is_that_of_the_expected_reward(
-    tiny: Controller, all_arcs: list[MicroArc], rewards: Tensor, compare: Callable[[Comparison], None]
-) -> None:
+def test_gradient_is_that_of_the_expected_reward(tiny: Reinforce, all_arcs: list[MicroArc], rewards: Tensor) -> None:
     """An update from every arc, each reward weighted by the arc's probability, against finite differences. The
     baseline is kept at 0, since here the arcs are not drawn."""
+    controller = tiny.controller
     with torch.no_grad():
-        p = tiny.score(all_arcs).log_prob.exp()
+        p = controller.score(all_arcs).log_prob.exp()
     assert float(p.sum()) == pytest.approx(1.0)
-    still = tiny.settings.model_copy(update={"baseline_decay": 1 - 2**-53})
-    start = {name: weight.detach().clone() for name, weight in tiny.named_parameters()}
-    tiny.settings = still
-    Reinforce(tiny).update(all_arcs, (len(all_arcs) * p * rewards).tolist())
-    gradients = {name: -weight.grad for name, weight in tiny.named_parameters()}
-    tiny.load_state_dict(start)
+    tiny.settings = tiny.settings.model_copy(update={"baseline_decay": 1 - 2**-53})
+    start = {name: weight.detach().clone() for name, weight in controller.named_parameters()}
+    tiny.update(all_arcs, (len(all_arcs) * p * rewards).tolist())
+    gradients = {name: -weight.grad for name, weight in controller.named_parameters()}
+    controller.load_state_dict(start)
     for seed in range(2):
         directions = {
             name: torch.randn(g.shape, generator=seeded(seed), dtype=g.dtype) for name, g in gradients.items()
         }
-        up, down = (log_probs_moved(tiny, all_arcs, directions, by).exp() @ rewards for by in (1e-5, -1e-5))
+        up, down = (log_probs_moved(controller, all_arcs, directions, by).exp() @ rewards for by in (1e-5, -1e-5))
         found = sum(float((gradients[name] * direction).sum()) for name, direction in directions.items())
         difference = float(up - down) / 2e-5
-        compare(Comparison("REINFORCE, gradient of the expected reward", abs(found / difference - 1), 1e-6))
+        assert abs(found / difference - 1) <= 1e-6
     assert min(float(g.norm()) for g in gradients.values()) > 1e-5  # each has a say in the sum
 
 
-def test_gradient_of_sampled_arcs_is_unbiased(tiny: Controller, all_arcs: list[MicroArc], rewards: Tensor) -> None:
+def test_gradient_of_sampled_arcs_is_unbiased(tiny: Reinforce, all_arcs: list[MicroArc], rewards: Tensor) -> None:
     """An update from 10,000 sampled arcs, its moving baseline included, along the true gradient."""
+    controller, count = tiny.controller, 10_000
     reward_of = dict(zip(all_arcs, rewards.tolist(), strict=True))
-    log_prob = tiny.score(all_arcs).log_prob
+    log_prob = controller.score(all_arcs).log_prob
     p = log_prob.detach().exp()
-    gradients = torch.autograd.grad(log_prob.exp() @ rewards, list(tiny.parameters()))
-    directions = dict(zip(dict(tiny.named_parameters()), gradients, strict=True))
-    up, down = (log_probs_moved(tiny, all_arcs, directions, by) for by in (1e-5, -1e-5))
+    gradients = torch.autograd.grad(log_prob.exp() @ rewards, list(controller.parameters()))
+    directions = dict(zip(dict(controller.named_parameters()), gradients, strict=True))
+    up, down = (log_probs_moved(controller, all_arcs, directions, by) for by in (1e-5, -1e-5))
     slopes = (up - down) / 2e-5  # of every arc's log-probability
     expected = float((p * rewards) @ slopes)
 
-    reinforce, count = Reinforce(tiny), 10_000
-    reinforce.baseline = float(p @ rewards)
+    tiny.baseline = float(p @ rewards)
     with torch.no_grad():
-        arcs = tiny.sample(count, seeded(3)).arcs
-    reinforce.update(arcs, [reward_of[arc] for arc in arcs])
-    found = -sum(float((tiny.get_parameter(name).grad * direction).sum()) for name, direction in directions.items())
+        arcs = controller.sample(count, seeded(3)).arcs
+    tiny.update(arcs, [reward_of[arc] for arc in arcs])
+    found = -sum(
+        float((controller.get_parameter(name).grad * direction).sum()) for name, direction in directions.items()
+    )
     variance = float(p @ ((rewards - p @ rewards) * slopes).square()) - expected**2
     error = (variance / count) ** 0.5
     assert expected > 10 * error, "the test could not tell the gradient from none"
@@ -196,21 +197,20 @@ def identity_share(arc: MicroArc) -> float:
     return sum(OPS[op] == "identity" for op in ops) / len(ops)
 
 
-def trained(settings: ControllerSettings, updates: int) -> Controller:
-    """After so many updates of ten arcs whose accuracy is their share of identities."""
-    controller = Controller(settings, 2, seeded(0))
-    reinforce = Reinforce(controller)
+def trained(space: Micro, settings: ControllerSettings, updates: int) -> Controller:
+    """The controller after so many updates of ten arcs whose accuracy is their share of identities."""
+    reinforce = Reinforce(space, Search(controller=settings), seeded(0))
     for k in range(updates):
         with torch.no_grad():
-            arcs = controller.sample(settings.arcs_per_update, seeded(k)).arcs
+            arcs = reinforce.controller.sample(settings.arcs_per_update, seeded(k)).arcs
         reinforce.update(arcs, [identity_share(arc) for arc in arcs])
-    return controller
+    return reinforce.controller
 
 
 def test_planted_optimum_is_found() -> None:
-    """With logits that can grow, and no operation saturated."""
-    settings = ControllerSettings(op_bias_init=(0.0,) * 5, tanh_constant=5.0, op_tanh_reduce=1.0, learning_rate=0.01)
-    controller = trained(settings, 120)
+    """Here logits can grow, and no operation is saturated at its start."""
+    space = Micro(MicroSettings(num_nodes=2, op_bias_init=(0.0,) * 5, op_tanh_reduce=1.0))
+    controller = trained(space, ControllerSettings(tanh_constant=5.0, learning_rate=0.01), 120)
     with torch.no_grad():
         sample = controller.sample(200, seeded(0))
     shares = [identity_share(arc) for arc in sample.arcs]
@@ -220,7 +220,7 @@ def test_planted_optimum_is_found() -> None:
 
 def test_saturated_operations_do_not_learn() -> None:
     """The original's initial bias: whatever the reward, separable convolutions keep their logits."""
-    controller = trained(ControllerSettings(), 50)
+    controller = trained(Micro(MicroSettings(num_nodes=2)), ControllerSettings(), 50)
     with torch.no_grad():
         sample = controller.sample(100, seeded(0))
     assert controller.b_soft[0, :2].tolist() == [10.0, 10.0]

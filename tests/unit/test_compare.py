@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from enas_core.analysis.results import read_search, read_training
 from enas_core.analysis.statistics import ALPHA
 from enas_core.files.tables import SCHEMAS, provenance, read_table, write_table
 from enas_core.settings.networks import NamedNetwork, random_network, searched_network
-from enas_core.spaces.micro.network import Network
+from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.saved import save_network
+from enas_core.spaces.space import NetworkShape
 
 MADE_BY = provenance("cpu", "abc")
 
@@ -296,8 +298,8 @@ def test_mistakes_are_one_line(arguments, capfdbinary, tmp_path, monkeypatch):
 def train(folder: Path, network: NamedNetwork, seed: int, number: int, accuracies: Sequence[float]) -> Path:
     """The folder of a finished training of arc `number`."""
     arc = uniform_arc(number, num_nodes=2)
-    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
-    save_network(folder / "model.pt", Network(arc, aux_head=False, **shape), {})
+    shape = NetworkShape(num_layers=1, num_filters=4, image_size=8, in_channels=1, num_classes=10, aux_head=False)
+    save_network(folder / "model.pt", MicroNetwork(arc, shape), {})
     row = dict.fromkeys(SCHEMAS["augment_epochs"].names) | {"experiment": "x", "dataset": "digits"}
     row |= {"network": network.name, "space": "micro", "arc": str(arc), "seed": seed, "seconds": 10.0}
     rows = [row | {"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies)]
@@ -348,9 +350,9 @@ def test_sizes_are_those_of_the_trained_network(tmp_path):
     folder = train(tmp_path, searched_network(1), 1, 5, [0.5])
     seed, result = read_search(search(tmp_path / "s", 1, {5: 0.25}))
     row = read_training(folder, {seed: result})
-    shape = {"num_layers": 1, "num_filters": 4, "image_size": 8, "in_channels": 1, "num_classes": 10}
-    network = Network(uniform_arc(5, 2), aux_head=True, **(shape | {"image_size": 32}))
-    without = Network(uniform_arc(5, 2), aux_head=False, **shape)
+    shape = NetworkShape(num_layers=1, num_filters=4, image_size=8, in_channels=1, num_classes=10, aux_head=False)
+    network = MicroNetwork(uniform_arc(5, 2), replace(shape, image_size=32, aux_head=True))
+    without = MicroNetwork(uniform_arc(5, 2), shape)
     assert row["params"] == sum(p.numel() for p in without.parameters())
     assert row["params"] < sum(p.numel() for p in network.parameters())
     assert row["macs"] > 0
