@@ -33,6 +33,7 @@ from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import hits
+from enas_core.training.randomness import noise_factors
 from enas_core.training.schedule import drop_path_keep_probs, steps_per_epoch
 from enas_core.training.step_log import StepLog
 
@@ -209,8 +210,8 @@ def check_no_waiting(size: Size, device: torch.device) -> dict[str, Any]:
     try:
         for step in range(3):
             batch, target = training_batch(split, plan, Augmentation(cutout=16), 16 * step, 16 * step + 16)
-            keep = drop_path_keep_probs(models.AUGMENT.model_copy(update={"num_layers": size.augment_layers}), step, 9)
-            outputs = network(batch, *factors(network, 16, step, models.AUGMENT.keep_prob, keep))
+            keep = drop_path_keep_probs(models.AUGMENT.drop_path_keep_prob, network.depth, step, 9)
+            outputs = network(batch, *noise_factors(network, device, 16, step, models.AUGMENT.keep_prob, keep))
             cross_entropy, loss = models.loss_of(outputs, target, models.AUGMENT)
             loss.backward()
             log.record(step, cross_entropy, sgd.step(models.LEARNING_RATE), hits(outputs[0], target))

@@ -1,8 +1,9 @@
 """Command `select_arc`: score arcs with the shared weights on the validation images, pick the best of the policy's own.
 
 Reads the settings of the stage, the prepared images and `supernet.pt` of the search; writes `candidates.parquet`, an
-arc a row, and a text file with the selected arc. The rule `score_arcs` calls it once more, with the policy's own arcs
-already scored, to add random and named ones: those are scored for the record and cannot be selected.
+arc a row, a text file with the selected arc, and `signal.parquet`: what the order of the candidates is worth. The rule
+`score_arcs` calls it once more, with the policy's own arcs already scored, to add random and named ones: those are
+scored for the record and cannot be selected.
 """
 
 from __future__ import annotations
@@ -45,11 +46,16 @@ def select_arc(
     named_arc: Annotated[Sequence[Path], several(0, help="arc files to be scored for the record")] = (),
     out_dir: Annotated[Path, Parameter(help="where to write candidates.parquet")],
     arc_out: Annotated[Path | None, Parameter(help="file for the selected arc")] = None,
+    signal_out: Annotated[
+        Path | None, Parameter(help="file for the signal check of the policy's own candidates; not with --own")
+    ] = None,
     device: Device = DEFAULT_DEVICE,
     gpus: OneGpu = 1,
     arguments: CommandLine,
 ) -> None:
     """Score arcs with the shared weights and select the best of the policy's own."""
+    if own is not None and signal_out is not None:
+        raise UserError("--signal-out: the candidates of --own are not scored again; one of the two")
     read = [config, data / "manifest.json", supernet, own, random_arcs, *named_arc]
     inputs = Inputs(*[path for path in read if path is not None])
     settings = read_stage(config, SelectArcStage)
@@ -66,7 +72,7 @@ def select_arc(
         from enas_core.training.device import describe_device
         from enas_core.training.scoring import mark_selected, score
 
-        candidates = score(settings, data, supernet, seed, own_rows, given, own_device)
+        candidates, checked = score(settings, data, supernet, seed, own_rows, given, own_device)
         made_by = provenance(describe_device(own_device), fingerprint(settings))
     best = mark_selected(candidates, space)
     inputs.require_unchanged()
@@ -74,6 +80,12 @@ def select_arc(
     if arc_out is not None:
         write_text(arc_out, best["arc"] + "\n")
     log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
+    if checked is not None:
+        from enas_core.analysis.signal import sentence
+
+        if signal_out is not None:
+            write_table(signal_out, "signal", [checked], made_by)
+        log.info("search seed %d: %s", seed, sentence(checked["verdict"], checked))
 
 
 def arcs_of_table(path: Path | None, space: SearchSpace) -> list[Arc]:

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from enas_core.analysis.results import Row
+from enas_core.analysis.ranking import agreement, top_k
+from enas_core.analysis.results import SIGNAL_COLUMNS, Row, SearchResult
+from enas_core.analysis.signal import weakest
 from enas_core.analysis.statistics import (
     ALPHA,
     Estimate,
@@ -73,25 +75,56 @@ def accuracies(metrics: Sequence[Row], role: str) -> list[float]:
 
 def rank_correlation(metrics: Sequence[Row]) -> Estimate:
     """Kendall's tau between shared-weight and test accuracy of all trained networks."""
+    return kendall_tau(*shared_and_test(metrics))
+
+
+def shared_and_test(metrics: Sequence[Row]) -> tuple[list[float], list[float]]:
+    """Shared-weight and test accuracy of all trained networks that have both."""
     shared, test = [], []
     for network in network_means(metrics):
         if network.shared_accuracy is not None:
             shared.append(network.shared_accuracy)
             test.append(network.test_accuracy)
-    return kendall_tau(shared, test)
+    return shared, test
 
 
-def summarise(metrics: Sequence[Row]) -> tuple[Row, dict[str, str]]:
-    """The row of `comparison`, and for some of its columns why they are null, or what they cannot show.
+def check_searches(searches: Sequence[SearchResult]) -> tuple[Row, dict[str, str]]:
+    """The columns of `comparison` that say what the searches' rankings are worth, and why some of them are null.
+
+    All but the agreement are those of one search, the one whose check promises least: `signal_seed` of
+    `num_searches` that were checked."""
+    checked: Row = dict.fromkeys(SIGNAL_COLUMNS)
+    reasons: dict[str, str] = {}
+    signals = [search.signal for search in searches if search.signal is not None]
+    if signals:
+        least = weakest(signals)
+        checked |= {name: least[name] for name in SIGNAL_COLUMNS if name in least}
+        checked |= {"signal": least["verdict"], "num_searches": len(signals), "signal_seed": least["seed"]}
+        reasons["reliability"] = least["remark"]
+    else:
+        unknown = "there is no signal.parquet of any search, as in results of an earlier version"
+        reasons = {"signal": unknown, "reliability": unknown}
+
+    among_seeds = agreement([search.random for search in searches])
+    checked |= {"agreement": among_seeds.value, "agreement_low": among_seeds.low, "agreement_high": among_seeds.high}
+    reasons["agreement"] = among_seeds.reason
+    return checked, {column: reason for column, reason in reasons.items() if reason}
+
+
+def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, dict[str, str]]:
+    """The row of `comparison`, and for some of its columns why they are null, or what they cannot show. `checked` holds
+    the columns that come from the searches; without it they are null.
 
     `p_value` is that of the permutation test against a higher mean of the searched networks, `searched_std` and
     `random_std` are standard deviations between networks, `search_hours` are those of all searches, `train_hours`
-    those of all trainings of any role."""
+    those of all trainings of any role. `precision_at_k` and `regret_at_k` judge the first k networks by
+    shared-weight accuracy; see `enas_core.analysis.ranking.top_k`."""
     searched = accuracies(metrics, "searched")
     random = accuracies(metrics, "random")
     improvement = relative_improvement(searched, random)
     test = permutation_test(searched, random)
     tau = rank_correlation(metrics)
+    top = top_k(*shared_and_test(metrics))
     networks = network_means(metrics)
     row = {
         "experiment": metrics[0]["experiment"],
@@ -113,6 +146,11 @@ def summarise(metrics: Sequence[Row]) -> tuple[Row, dict[str, str]]:
         "random_params_mean": mean_of_known(network.params for network in networks if network.role == "random"),
         "search_hours": _hours([network.search_seconds for network in networks]),
         "train_hours": _hours([row["seconds"] for row in metrics]),
+        **dict.fromkeys(SIGNAL_COLUMNS),
+        **(checked or {}),
+        "k": top.k,
+        "precision_at_k": top.precision,
+        "regret_at_k": top.regret,
     }
     reasons = {
         "searched_std": _why_no_deviation(len(searched)),
@@ -120,6 +158,7 @@ def summarise(metrics: Sequence[Row]) -> tuple[Row, dict[str, str]]:
         "relative_improvement": improvement.reason,
         "p_value": test.reason,
         "kendall_tau": tau.reason,
+        "k": top.reason,
     }
     return row, {column: reason for column, reason in reasons.items() if reason}
 
@@ -168,11 +207,12 @@ def differences(results: Mapping[str, list[Row]]) -> list[Difference]:
     return [difference._replace(p=corrected.get(i)) for i, difference in enumerate(found)]
 
 
-def joined(results: Mapping[str, list[Row]], found: Sequence[Difference]) -> pa.Table:
-    """The comparison of each result, and in `differs_from` those whose found networks differ beyond the noise."""
+def joined(results: Mapping[str, list[Row]], found: Sequence[Difference], checked: Mapping[str, Row]) -> pa.Table:
+    """The comparison of each result with its signal check, and in `differs_from` those whose found networks differ
+    beyond the noise."""
     rows = []
     for name, metrics in results.items():
-        row, _ = summarise(metrics)
+        row, _ = summarise(metrics, checked.get(name))
         others = _differing(name, found)
         rows.append({"results": name} | row | {"differs_from": " ".join(others)})
     schema = pa.schema([("results", pa.string()), *SCHEMAS["comparison"], ("differs_from", pa.string())])

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from enas_core.analysis.comparison import differences, joined, summarise
-from enas_core.analysis.results import read_results, read_search, read_training
+from enas_core.analysis.comparison import check_searches, differences, joined, summarise
+from enas_core.analysis.results import read_checked, read_results, read_search, read_training
 from enas_core.analysis.sentences import as_text, sentences
 from enas_core.console import log
 from enas_core.files.atomic import atomic_path
@@ -25,7 +25,8 @@ def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir
     and its searches."""
     by_seed = dict(read_search(folder) for folder in searches)
     metrics = [read_training(folder, by_seed) for folder in networks]
-    row, reasons = summarise(metrics)
+    checked, unchecked = check_searches(list(by_seed.values()))
+    row, reasons = summarise(metrics, checked)
     made_by = read_provenance(networks[0] / "epochs.parquet")
     devices = " + ".join(sorted({str(m["device"]) for m in metrics}))
     made_by = provenance(devices, made_by.get("config_fingerprint", "unknown"))
@@ -33,9 +34,9 @@ def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir
     write_table(out_dir / "comparison.parquet", "comparison", [row], made_by)
     with atomic_path(out_dir / "comparison.csv") as temporary:
         pa.csv.write_csv(pa.Table.from_pylist([row], schema=SCHEMAS["comparison"]), temporary)
-    for line in sentences({row["experiment"]: metrics}, []):
+    for line in sentences({row["experiment"]: metrics}, [], {row["experiment"]: checked}):
         log.info("%s", line)
-    for name, reason in reasons.items():
+    for name, reason in (reasons | unchecked).items():
         log.info("%s: %s", name, reason)
 
 
@@ -44,7 +45,8 @@ def show_comparison(results: Sequence[Path], form: str) -> None:
     `parquet` with the sentences on stderr."""
     metrics = read_results(results)
     found = differences(metrics)
-    table, lines = joined(metrics, found), sentences(metrics, found)
+    checked = {name: read_checked(Path(name)) for name in metrics}
+    table, lines = joined(metrics, found, checked), sentences(metrics, found, checked)
     if form == "table":
         print("\n".join([as_text(table), "", *lines]))
         return

@@ -1,8 +1,8 @@
 """Reading results: the trainings and searches of one experiment, and the metrics of finished ones.
 
 `enas_core.compare` as a stage reads the folders of trainings (`epochs.parquet`, `model.pt`) and of searches
-(`epochs.parquet`, `candidates.parquet`); for people it reads `metrics.parquet` of any number of experiments. The
-figures of the report read that too.
+(`epochs.parquet`, `candidates.parquet`, `signal.parquet`); for people it reads `metrics.parquet` of any number of
+experiments, with the signal check in `comparison.parquet` beside it. The figures of the report read them too.
 """
 
 from __future__ import annotations
@@ -19,12 +19,24 @@ from enas_core.settings.networks import ROLES
 
 Row = dict[str, Any]
 
+SIGNAL_COLUMNS = (
+    *("signal", "num_searches", "signal_seed"),
+    *("chance", "candidates_low", "candidates_mean", "candidates_high"),
+    *("reliability", "reliability_low", "reliability_high"),
+    *("agreement", "agreement_low", "agreement_high"),
+)
+"""Columns of `comparison` that come from the searches, and so cannot be made from `metrics` again."""
+
 
 class SearchResult(NamedTuple):
     """What one search cost, and its shared-weight accuracy of each arc that it has scored."""
 
     seconds: float
     accuracies: dict[str, float]
+    random: dict[str, float]
+    """Those of them that are random arcs, which every search of the experiment has scored."""
+    signal: Row | None
+    """Its signal check; None where an earlier version has written the results."""
 
 
 def read_search(folder: Path) -> tuple[int, SearchResult]:
@@ -33,7 +45,10 @@ def read_search(folder: Path) -> tuple[int, SearchResult]:
     candidates = _read_rows(folder / "candidates.parquet", "candidates")
     seconds = math.fsum(row["seconds"] for row in epochs)
     accuracies = {row["arc"]: row["valid_accuracy"] for row in candidates}
-    return epochs[0]["seed"], SearchResult(seconds, accuracies)
+    random = {row["arc"]: row["valid_accuracy"] for row in candidates if row["source"] == "random"}
+    checked = folder / "signal.parquet"
+    signal = _read_rows(checked, "signal")[0] if checked.exists() else None
+    return epochs[0]["seed"], SearchResult(seconds, accuracies, random, signal)
 
 
 def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
@@ -63,7 +78,24 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "seconds": math.fsum(row["seconds"] for row in epochs),
         "search_seconds": own_search.seconds if own_search else None,
         "device": made_by.get("device"),
+        "valid_accuracy": last["valid_accuracy"],
     }
+
+
+def finished_trainings(folder: Path, fingerprint: str) -> list[Row]:
+    """Network, role and test accuracy of an experiment's trainings that are finished, from their tables alone. Those of
+    other settings than the ones with this fingerprint count for nothing, and neither does what is no such table."""
+    trainings = []
+    for path in sorted(folder.glob("networks/*/seed*/epochs.parquet")):
+        try:
+            last = _read_rows(path, "augment_epochs", required=("network", "test_accuracy"))[-1]
+            made_by = read_provenance(path)
+            role, _ = _origin(path, made_by)
+        except UserError:
+            continue
+        if made_by.get("config_fingerprint") == fingerprint:
+            trainings.append({"network": last["network"], "role": role, "test_accuracy": last["test_accuracy"]})
+    return trainings
 
 
 def _origin(path: Path, made_by: Mapping[str, Any]) -> tuple[str, int | None]:
@@ -103,6 +135,20 @@ def read_results(paths: Sequence[Path]) -> dict[str, list[Row]]:
     if not results:
         raise UserError("there is nothing to compare")
     return results
+
+
+def read_checked(folder: Path) -> Row:
+    """The signal check of the experiment in `folder`, as columns of its comparison. Empty where no comparison tells it,
+    as in results of an earlier version; one that cannot be read is reported."""
+    path = folder / "comparison.parquet"
+    if not path.exists():
+        return {}
+    try:
+        row = _read_rows(path, "comparison", required=("experiment",))[0]
+    except UserError as error:
+        log.info("left out: %s", error)
+        return {}
+    return {name: row[name] for name in SIGNAL_COLUMNS}
 
 
 def find_metrics(paths: Sequence[Path]) -> list[Path]:

@@ -7,16 +7,25 @@ from typing import Any
 
 import pyarrow as pa
 
-from enas_core.analysis.comparison import Difference, summarise
+from enas_core.analysis.comparison import Difference, accuracies, summarise
+from enas_core.analysis.power import lowest_p, measured_spread, what_shows
 from enas_core.analysis.results import Row
+from enas_core.analysis.signal import in_words, sentence
 from enas_core.analysis.statistics import ALPHA
 
 PLURAL = {"searched": "found networks", "random": "random networks"}
 
 
-def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference]) -> list[str]:
-    """What can be said: found against random in each of the results, then the results against each other."""
-    lines = [_about_one(name, metrics) for name, metrics in results.items()]
+def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference], checked: Mapping[str, Row]) -> list[str]:
+    """What can be said: of each of the results what the searches' ranking is worth, where their signal check is known,
+    and found against random; then the results against each other."""
+    lines = []
+    for name, metrics in results.items():
+        row, reasons = summarise(metrics, checked.get(name))
+        if row["signal"] is not None:
+            lines.append(f"{name}: {about_signal(row, reasons)}")
+        lines.append(_about_one(name, metrics))
+        lines += _about_power(name, metrics)
     lines += [_about_two(difference) for difference in found]
     return lines
 
@@ -30,6 +39,46 @@ def _about_one(name: str, metrics: Sequence[Row]) -> str:
         f"{name}: found against random {row['relative_improvement']:+.3f} %, which {_verdict(row['p_value'])}"
         f" the noise: p = {row['p_value']:.3g}{reason}{_size_note(row)}"
     )
+
+
+def about_signal(row: Row, reasons: Mapping[str, str]) -> str:
+    """What the ranking of an experiment's weakest search is worth. Only networks trained from scratch let it say
+    whether an order that repeats is right."""
+    which = f"search seed {row['signal_seed']}"
+    if row["num_searches"] > 1:
+        which += f", the weakest of {row['num_searches']}"
+    text = f"{which}: {sentence(row['signal'], row)}"
+    if row["signal"] != "order repeats":
+        return text
+    if row["agreement"] is not None:
+        text += f"; search seeds agree by {in_words(row['agreement'], row['agreement_low'], row['agreement_high'])}"
+    text += f"; {_about_truth(row, reasons)}"
+    if row["k"] is not None:
+        text += f"; the best of its first {row['k']} loses {row['regret_at_k']:.4f} to the best of all"
+    return text
+
+
+def _about_truth(row: Row, reasons: Mapping[str, str]) -> str:
+    """How the shared weights' order fits the order after training from scratch."""
+    tau, low, high = row["kendall_tau"], row["tau_low"], row["tau_high"]
+    if tau is None:
+        return f"whether it is right is not known: tau {reasons['kendall_tau']}"
+    number = f"tau {in_words(tau, low, high)}"
+    if low is None:
+        return f"so few trained networks do not say whether it is right: {number}"
+    if low > 0:
+        return f"trained from scratch, networks confirm it: {number}"
+    if high < 0:
+        return f"trained from scratch, networks reverse it: {number}"
+    return f"that it says anything about networks trained from scratch is not shown: {number}"
+
+
+def _about_power(name: str, metrics: Sequence[Row]) -> list[str]:
+    """Which difference so many networks could show. Too few to show any have been called so already."""
+    searched, random = accuracies(metrics, "searched"), accuracies(metrics, "random")
+    if lowest_p(len(searched), len(random)) >= ALPHA:
+        return []
+    return [f"{name}: {what_shows(len(searched), len(random), measured_spread(searched, random))}"]
 
 
 def _about_two(difference: Difference) -> str:
@@ -57,6 +106,7 @@ COLUMNS = {
     "improvement %": "{relative_improvement:+.3f} [{ri_low:.3f}, {ri_high:.3f}]",
     "p": "{p_value:.3g}",
     "tau": "{kendall_tau:.2f} [{tau_low:.2f}, {tau_high:.2f}]",
+    "signal": "{signal}",
     "params found": "{searched_params_mean:.0f}",
     "random ": "{random_params_mean:.0f}",
     "search h": "{search_hours:.2f}",

@@ -17,7 +17,7 @@ from enas_core.fields import Compile, Name, Precision, Settings, Threads, all_de
 from enas_core.settings.arcs import ArcSource, Transfer
 from enas_core.settings.augment import AugmentSection
 from enas_core.settings.baseline import Baseline
-from enas_core.settings.checks import check_augmentation, check_held_out, check_training
+from enas_core.settings.checks import check_augmentation, check_training
 from enas_core.settings.dataset import DATASETS, Dataset
 from enas_core.settings.networks import RESERVED
 from enas_core.settings.search import Controller, SearchSection
@@ -74,14 +74,9 @@ class Experiment(Computation, SpaceChoice, PresetChoice):
     @model_validator(mode="after")
     def _check(self) -> Experiment:
         facts = DATASETS[self.dataset.name]
-        images, held_out = self.dataset.num_train, self.search.valid_images
-        check_held_out(held_out, images)
-        for section, training, count in (
-            ("search", self.search, images - held_out),
-            ("augment", self.augment, images),
-        ):
+        for section, training in (("search", self.search), ("augment", self.augment)):
             shape = training.shape(facts.size, facts.channels, facts.classes)
-            check_training(section, training, self.search_space, shape, count)
+            check_training(section, training, self.search_space, shape, self.dataset.num_train)
         check_augmentation(self.dataset.augmentation, facts.size)
         self._check_sampler()
         for name, arc in self.arcs.items():

@@ -60,7 +60,15 @@ def child_accuracy(
     supernet: Supernet, arc: Arc, images: Tensor, labels: Tensor, dropout: Tensor | None = None
 ) -> Tensor:
     """Accuracy of the child `arc` on one batch, with batch statistics, on the device."""
+    return child_answers(supernet, arc, images, labels, dropout).sum() / len(labels)
+
+
+@torch.inference_mode()
+def child_answers(
+    supernet: Supernet, arc: Arc, images: Tensor, labels: Tensor, dropout: Tensor | None = None
+) -> Tensor:
+    """Whether the child `arc` is right on each image of one batch, with batch statistics, on the device."""
     supernet.eval()
-    accuracy = hits(supernet(images, arc, dropout=dropout), labels) / len(labels)
+    right = supernet(images, arc, dropout=dropout).argmax(1) == labels
     supernet.train()
-    return accuracy
+    return right

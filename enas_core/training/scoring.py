@@ -1,6 +1,7 @@
 """Scoring of arcs with the shared weights, and the choice among them: what `python -m enas_core.select_arc` does.
 
-Reads the stage's settings, the prepared images and a trained supernet; makes the rows of candidates.parquet.
+Reads the stage's settings, the prepared images and a trained supernet; makes the rows of candidates.parquet, and of
+signal.parquet when it scores the policy's own candidates.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from enas_core.analysis import signal
 from enas_core.console import log, progress
 from enas_core.data.batches import equal_batches, plain_batch
 from enas_core.data.fit import shape_for
@@ -23,7 +27,7 @@ from enas_core.spaces.networks import Supernet
 from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
 from enas_core.training.compilation import accelerate
-from enas_core.training.evaluation import child_accuracy
+from enas_core.training.evaluation import child_answers
 from enas_core.training.images import load_images
 from enas_core.training.randomness import draw_for
 
@@ -42,19 +46,20 @@ def score(
     own: Sequence[Row],
     given: Mapping[str, Sequence[Arc]],
     device: torch.device,
-) -> list[Row]:
-    """Rows of the policy's own candidates (`own`, if they have been scored before) and of the `given` arcs by
-    source."""
+) -> tuple[list[Row], Row | None]:
+    """Rows of the policy's own candidates (`own`, if they have been scored before) and of the `given` arcs by source;
+    and the signal check of the own ones, unless they have been scored before."""
     data = load_images(settings, data_folder, device)
     supernet, policy = load_searched(settings, data, supernet_file)
     scorer = Scorer(settings, data, supernet, device)
-    rows = list(own)
+    rows, checked = list(own), None
     if not own:
         proposed = distinct_proposals(policy, settings.select.num_candidates, seed)
         rows = scorer.rows("policy", proposed, settings.search.policy)
+        checked = check_signal(settings, scorer, proposed, seed)
     for source, arcs in given.items():
         rows += scorer.rows(source, arcs)
-    return rows
+    return rows, checked
 
 
 class Scorer:
@@ -68,6 +73,8 @@ class Scorer:
         shape = shape_for(search, data.manifest)
         with torch.device("meta"):
             self.without_values = settings.search_space.supernet(shape)
+        self.answers: dict[Arc, NDArray[np.bool_]] = {}
+        """Of each arc that has been scored: whether it is right on each validation image, [N]."""
 
     def rows(self, source: str, arcs: Sequence[Arc], policy: str | None = None) -> list[Row]:
         """One row an arc; `source` says where they come from."""
@@ -89,12 +96,22 @@ class Scorer:
         return {"params": size.params, "macs": size.macs}
 
     def valid_accuracy(self, arc: Arc) -> float:
-        """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout."""
-        correct = torch.zeros((), device=self.valid.labels.device, dtype=torch.float64)
+        """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout. Its
+        answers are kept."""
+        right = []
         for positions in equal_batches(len(self.valid), self.settings.search.batch_size):
             images, labels = plain_batch(self.valid, positions)
-            correct += child_accuracy(self.supernet, arc, images, labels) * len(labels)
-        return round(float(correct)) / len(self.valid)
+            right.append(child_answers(self.supernet, arc, images, labels))
+        self.answers[arc] = torch.cat(right).cpu().numpy()
+        return int(self.answers[arc].sum()) / len(self.valid)
+
+
+def check_signal(settings: SelectArcStage, scorer: Scorer, arcs: Sequence[Arc], seed: int) -> Row:
+    """The row of signal.parquet: what the order of scored arcs is worth."""
+    correct = np.stack([scorer.answers[arc] for arc in arcs])
+    labels = scorer.valid.labels.cpu().numpy()
+    of_search = {"experiment": settings.experiment, "dataset": settings.dataset, "seed": seed}
+    return of_search | signal.check(correct, labels)
 
 
 def load_searched(settings: SelectArcStage, data: Dataset, path: Path) -> tuple[Supernet, Policy]:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enas_core.analysis.signal import beyond_guessing, chance_level
 from enas_core.console import RunError, log, progress
 from enas_core.data.batches import equal_batches, plain_batch, plan_epoch, training_batch
 from enas_core.data.fit import shape_for
-from enas_core.data.prepared import Dataset, Split
+from enas_core.data.prepared import Dataset, Split, divided
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Draw
 from enas_core.settings.stages import SearchStage
@@ -51,8 +52,7 @@ class SupernetTraining:
         self.processes = processes
         search, space = settings.search, settings.search_space
         name = f"search seed {seed}"
-        count = len(data.train) - search.valid_images
-        self.train_split, self.valid_split = data.train.part(0, count), data.train.part(count, len(data.train))
+        self.train_split, self.valid_split = divided(data.train, search)
 
         # One generator draws the initial weights of both, one after the other.
         generator = torch.Generator().manual_seed(draw_for(seed, "weights")())
@@ -62,7 +62,7 @@ class SupernetTraining:
         kind = policy_class(search.policy)
         self.policy, self.update_plan = kind(space, search, generator), kind.plan(search)
 
-        self.descent = Descent(name, self.supernet, search, count, processes)
+        self.descent = Descent(name, self.supernet, search, len(self.train_split), processes)
         self.epochs = Epochs(name, search.num_epochs, "valid_accuracy", events)
         self.at = Position()
         self.arcs: list[Arc] = []
@@ -168,8 +168,20 @@ class SupernetTraining:
                 "seconds": at.seconds,
             }
         )
+        self.warn_at_chance(valid_accuracy)
         self.updates = []
         at.next_epoch()
+
+    def warn_at_chance(self, valid_accuracy: float) -> None:
+        """Say so after a quarter of the epochs when the children are still no better than a guess."""
+        if self.at.epoch + 1 != -(-self.settings.search.num_epochs // 4):
+            return
+        chance = chance_level(self.valid_split.labels.cpu().numpy())
+        if not beyond_guessing(valid_accuracy, len(self.valid_split), chance):
+            log.warning(
+                f"{self.descent.name}  still at chance after a quarter of its epochs: valid {valid_accuracy:.4f} where"
+                f" guessing gives {chance:.4f}; if this stays so, the selected arc is a random one"
+            )
 
     def mean_accuracy(self, split: Split, part: str, watch: Watch) -> float:
         """Mean accuracy over the batches of a split, a freshly proposed arc for each. A state that is saved meanwhile
@@ -224,4 +236,4 @@ class SupernetTraining:
         self.updates = state["updates"]
         self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
-        log.info("%s goes on at epoch %d, step %d", self.descent.name, self.at.epoch, self.at.step)
+        log.info("%s goes on at %s", self.descent.name, self.at)

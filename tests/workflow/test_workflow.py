@@ -21,6 +21,7 @@ TABLES = {
     "random_arcs.parquet": "random_arcs",
     "search/s1/epochs.parquet": "search_epochs",
     "search/s1/candidates.parquet": "candidates",
+    "search/s1/signal.parquet": "signal",
     "networks/searched-s1/seed1/epochs.parquet": "augment_epochs",
 }
 

@@ -11,6 +11,7 @@ rule compare:
         ),
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
+        signals=SIGNALS,
     output:
         metrics="results/{experiment}/metrics.parquet",
         comparison="results/{experiment}/comparison.parquet",
@@ -59,6 +60,7 @@ rule plot_search:
 rule plot_candidates:
     input:
         candidates=CANDIDATES,
+        signals=SIGNALS,
     output:
         report(
             "results/{experiment}/report/candidates.svg",
@@ -118,6 +120,7 @@ rule plot_found_vs_random:
 rule plot_shared_vs_test:
     input:
         metrics="results/{experiment}/metrics.parquet",
+        comparison="results/{experiment}/comparison.parquet",
     output:
         report(
             "results/{experiment}/report/shared_vs_test.svg",
@@ -160,6 +163,7 @@ rule write_tables:
         random_arcs="results/{experiment}/random_arcs.parquet",
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
+        signals=SIGNALS,
         epochs=TRAINING_EPOCHS,
     output:
         comparison=report(

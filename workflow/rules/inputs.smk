@@ -55,6 +55,9 @@ SEARCH_EPOCHS = collect(
 CANDIDATES = collect(
     "results/{{experiment}}/search/s{seed}/candidates.parquet", seed=search_seeds
 )
+SIGNALS = collect(
+    "results/{{experiment}}/search/s{seed}/signal.parquet", seed=search_seeds
+)
 TRAINING_EPOCHS = collect(
     "results/{{experiment}}/networks/{network}/seed{seed}/epochs.parquet",
     network=all_networks,

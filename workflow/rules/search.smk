@@ -43,6 +43,7 @@ rule select_arc:
     output:
         candidates="results/{experiment}/search/s{seed}/own/candidates.parquet",
         arc="results/{experiment}/arcs/searched-s{seed}.txt",
+        signal="results/{experiment}/search/s{seed}/signal.parquet",
     log:
         "results/{experiment}/logs/select_arc-s{seed}.log",
     benchmark:
@@ -59,6 +60,7 @@ rule select_arc:
     shell:
         "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
         " --supernet {input.supernet} --out-dir {params.out_dir} --arc-out {output.arc}"
+        " --signal-out {output.signal}"
         " --device {resources.device} --gpus {resources.gpu} --log-file {log}"
 
 

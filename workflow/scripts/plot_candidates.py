@@ -1,9 +1,10 @@
-"""Shared-weight accuracy of the policy's candidates and of random arcs."""
+"""Shared-weight accuracy of the policy's candidates and of random arcs, and what their order is worth."""
 
 from pathlib import Path
 
 import reporting
 
+from enas_core.analysis.signal import sentence
 from enas_core.files.tables import read_table
 
 ENOUGH_FOR_A_BOX = 5
@@ -14,6 +15,7 @@ LOOKS = {
 }
 
 reporting.start(snakemake.log[0])
+checks = [read_table(Path(path), "signal")[0] for path in snakemake.input.signals]
 groups = []  # of candidates with the same source: label, look, rows
 for seed, path in zip(snakemake.params.seeds, snakemake.input.candidates, strict=True):
     rows = read_table(Path(path), "candidates")
@@ -36,8 +38,11 @@ for y, (_, look, rows) in enumerate(groups):
         if row["selected"]:
             ax.scatter([value], [height], 170, "none", marker="*", edgecolors="black", label="selected")
 
+reporting.chance_line(ax, checks[0]["chance"])
+
 ax.set_yticks(range(len(groups)), [label for label, _, _ in groups])
 ax.set_ylim(len(groups) - 0.5, -0.5)
 ax.set(title="Candidates under the shared weights", xlabel="accuracy on the validation images, shared weights")
 reporting.legend(ax, loc="best")
+reporting.remark(figure, [f"Search seed {row['seed']}: {sentence(row['verdict'], row)}." for row in checks])
 reporting.save(figure, snakemake.output[0])

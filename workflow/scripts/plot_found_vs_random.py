@@ -1,6 +1,5 @@
 """Test accuracy of found and random networks, and how large they are."""
 
-import textwrap
 from pathlib import Path
 
 import reporting
@@ -54,6 +53,5 @@ sizes.set(title="Accuracy and size", xlabel="parameters")
 sizes.xaxis.set_major_formatter(EngFormatter(sep=""))
 sizes.legend()
 
-lines = [line for text in verdict(*summarise(metrics)) for line in textwrap.wrap(text, 110)]
-figure.supxlabel("\n".join(lines), fontsize=8.5, x=0.02, ha="left")
+reporting.remark(figure, verdict(*summarise(metrics)))
 reporting.save(figure, snakemake.output[0])

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.analysis.comparison import network_means, rank_correlation
+from enas_core.analysis.comparison import network_means, rank_correlation, summarise
+from enas_core.analysis.results import read_checked
+from enas_core.analysis.sentences import about_signal
 from enas_core.files.tables import read_table
 
 reporting.start(snakemake.log[0])
 metrics = read_table(Path(snakemake.input.metrics), "metrics")
 networks = [network for network in network_means(metrics) if network.shared_accuracy is not None]
 tau = rank_correlation(metrics)
+row, reasons = summarise(metrics, read_checked(Path(snakemake.input.comparison).parent))
 
 figure, ax = reporting.panels(1, height=4.2)
 for role, look in reporting.ROLES.items():
@@ -23,6 +26,11 @@ for network in networks:
     if network.role != "random":
         place = network.shared_accuracy, network.test_accuracy
         ax.annotate(network.network, place, (6, 6), textcoords="offset points")
+
+if row["chance"] is not None:
+    reporting.chance_line(ax, row["chance"])
+    text = about_signal(row, reasons)
+    reporting.remark(figure, [f"{text[0].upper()}{text[1:]}."])
 
 title = []
 if tau.value is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +77,17 @@ def legend(ax: Axes, **options: Any) -> None:
     handles, labels = ax.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))
     ax.legend(by_label.values(), by_label.keys(), **options)
+
+
+def chance_line(ax: Axes, chance: float) -> None:
+    """Where guessing lies, on an axis of shared-weight accuracy."""
+    ax.axvline(chance, color=GREY, ls=":", lw=1.2, label="guessing")
+
+
+def remark(figure: Figure, lines: Iterable[str]) -> None:
+    """Sentences below a figure."""
+    wrapped = [part for line in lines for part in textwrap.wrap(line, 110)]
+    figure.supxlabel("\n".join(wrapped), fontsize=8.5, x=0.02, ha="left")
 
 
 def nothing(ax: Axes, text: str) -> None:

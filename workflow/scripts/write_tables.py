@@ -4,7 +4,8 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.analysis.comparison import summarise
+from enas_core.analysis.comparison import check_searches, summarise
+from enas_core.analysis.results import SearchResult, read_search
 from enas_core.files.tables import SCHEMAS, read_provenance, read_table
 from enas_core.settings.describe import describe
 from enas_core.settings.stages import STAGES, read_stage
@@ -27,6 +28,23 @@ MEANINGS = {
     "random_params_mean": "mean number of parameters of the random networks",
     "search_hours": "device-hours of all searches",
     "train_hours": "device-hours of all trainings",
+    "signal": "what the shared weights' order is worth in the weakest search: at chance (they have not learned),"
+    " order is noise (they do not tell arcs apart), order repeats (right or not)",
+    "num_searches": "searches that were checked for it",
+    "signal_seed": "seed of the weakest search; the following rows are of it",
+    "chance": "accuracy of always answering the commonest class of the validation images",
+    "candidates_low": "lowest shared-weight accuracy of its candidates",
+    "candidates_mean": "mean shared-weight accuracy of its candidates",
+    "candidates_high": "highest shared-weight accuracy of its candidates",
+    "reliability": "how far their order would repeat on other images (split halves, rank correlation), -1..1",
+    "reliability_low": "lower end of its 95 % interval",
+    "reliability_high": "upper end of its 95 % interval",
+    "agreement": "rank correlation of the random arcs' shared-weight accuracies between search seeds, -1..1",
+    "agreement_low": "lower end of its 95 % interval",
+    "agreement_high": "upper end of its 95 % interval",
+    "k": "networks that are looked at first, by shared-weight accuracy: a quarter",
+    "precision_at_k": "fraction of them among the k best by test accuracy",
+    "regret_at_k": "what the best of them lacks to the best of all, test accuracy",
 }
 
 BOUNDS = {
@@ -34,15 +52,25 @@ BOUNDS = {
     "ri_high": "relative_improvement",
     "tau_low": "kendall_tau",
     "tau_high": "kendall_tau",
+    **dict.fromkeys(["num_searches", "signal_seed", "chance"], "signal"),
+    **dict.fromkeys(["candidates_low", "candidates_mean", "candidates_high"], "signal"),
+    "reliability_low": "reliability",
+    "reliability_high": "reliability",
+    "agreement_low": "agreement",
+    "agreement_high": "agreement",
+    "precision_at_k": "k",
+    "regret_at_k": "k",
 }
-"""Ends of intervals, and the quantity whose remark says why there is none."""
+"""Ends of intervals and the like, and the quantity whose remark says why there is none."""
 
 PROVENANCE = ("enas_version", "git_commit", "torch_version", "device", "config_fingerprint")
 
 
-def write_comparison(path: str, name: str, metrics: list[dict]) -> None:
+def write_comparison(path: str, name: str, metrics: list[dict], searches: list[SearchResult]) -> None:
     """One row a quantity."""
-    summary, reasons = summarise(metrics)
+    checked, unchecked = check_searches(searches)
+    summary, reasons = summarise(metrics, checked)
+    reasons |= unchecked
     rows = []
     for column, meaning in MEANINGS.items():
         value = summary[column]
@@ -83,7 +111,8 @@ def write_settings(path: str, name: str, config: Path, tables: list[str]) -> Non
 reporting.start(snakemake.log[0])
 experiment, files = snakemake.wildcards.experiment, snakemake.input
 metrics = read_table(Path(files.metrics), "metrics")
-write_comparison(snakemake.output.comparison, experiment, metrics)
+searches = [read_search(Path(table).parent)[1] for table in files.candidates]
+write_comparison(snakemake.output.comparison, experiment, metrics, searches)
 write_networks(snakemake.output.networks, experiment, metrics)
-tables = [files.random_arcs, *files.searches, *files.candidates, *files.epochs, files.metrics]
+tables = [files.random_arcs, *files.searches, *files.candidates, *files.signals, *files.epochs, files.metrics]
 write_settings(snakemake.output.settings, experiment, Path(files.config[0]).parent, tables)
