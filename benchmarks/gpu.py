@@ -203,7 +203,7 @@ def check_no_waiting(size: Size, device: torch.device) -> dict[str, Any]:
     labels = torch.randint(models.CLASSES, (64,), generator=generator)
     split = Split(*(t.to(device) for t in (images, labels, torch.full((3,), 1 / 64), torch.full((3,), -2.0))))
     network = models.network(uniform_arc(0), size.augment_layers, size.augment_filters).to(device)
-    log, plan = StepLog(3, device), plan_epoch(split, Augmentation(cutout=16), 1, 0)
+    log, plan = StepLog(3, device), plan_epoch(split, Augmentation(cutout=16), 0)
     sgd = models.FlatSGD(models.trained_parameters(network, models.AUGMENT), models.AUGMENT)
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")

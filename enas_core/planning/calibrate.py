@@ -55,12 +55,6 @@ class Cost(NamedTuple):
     device: str
 
 
-def num_test(source: Source) -> int:
-    """Number of test images."""
-    available = DATASETS[source.name].test_images or source.split_test_images or 0
-    return min(available, source.max_test_images or available)
-
-
 class Clock:
     """Watches a training, as its saver would, and notes when laps end."""
 
@@ -110,7 +104,7 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
         images = torch.randint(256, (max(count, least), size, size, channels), dtype=torch.uint8, device=device)
         return Split(images, torch.randint(classes, (len(images),), device=device), scale, shift)
 
-    train, test = split(source.num_train), split(num_test(source))
+    train, test = split(source.num_train), split(source.num_test)
     manifest = Manifest(
         format=1,
         dataset=source.name,

@@ -50,8 +50,9 @@ class SpaceChoice(Settings):
 class Computation(Settings):
     """How networks are computed, in an experiment and in each stage that has networks."""
 
-    cpu_threads: Threads = 2
-    """Threads of each training on a CPU. A setting, since results on a CPU depend on it."""
+    cpu_threads: Threads = 1
+    """Threads of each training on a CPU. A setting, since results on a CPU depend on it. Small networks are fastest on
+    one thread, with another training beside them on the next core."""
     precision: Precision = "fp32"
     """Of feature maps and convolutions. `bf16`: bfloat16, for GPUs; weights, statistics of batch norm, logits, loss
     and optimiser stay in float32."""
