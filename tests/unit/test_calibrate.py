@@ -4,25 +4,12 @@ import pytest
 from planned import small_experiment
 
 from enas_core.planning import calibrate as calibration
-from enas_core.planning.calibrate import Clock, calibrate, num_test
-from enas_core.settings.dataset import Source
+from enas_core.planning.calibrate import Clock, calibrate
 
 
 @pytest.fixture
 def experiment():
     return small_experiment()
-
-
-@pytest.mark.parametrize(
-    ("source", "number"),
-    [
-        ({"name": "cifar10", "source": "parquet"}, 10_000),
-        ({"name": "cifar10", "source": "parquet", "max_test_images": 7}, 7),
-        ({"name": "digits", "source": "digits", "split_test_images": 60}, 60),
-    ],
-)
-def test_number_of_test_images(source, number):
-    assert num_test(Source(**source)) == number
 
 
 def test_a_clock_leaves_the_warm_up_out(monkeypatch):

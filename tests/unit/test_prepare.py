@@ -11,7 +11,7 @@ import pytest
 from preparing import OUTPUTS, load, run, sha256, stage_settings
 
 from enas_core.prepare_data import main
-from enas_core.settings.dataset import CLASSES, DATASETS
+from enas_core.settings.dataset import CLASSES
 from enas_core.settings.stages import to_json
 
 
@@ -52,12 +52,6 @@ def test_a_second_run_gives_the_same_bytes(tmp_path, parquet):
         assert run(tmp_path, stage_settings(), "--data-path", parquet[0])[0] == 0
         contents.append([(tmp_path / "out" / name).read_bytes() for name in OUTPUTS])
     assert contents[0] == contents[1]
-
-
-def test_class_names():
-    for name, facts in DATASETS.items():
-        assert len(set(CLASSES[name])) == len(CLASSES[name]) == facts.classes
-        assert CLASSES[name] == sorted(CLASSES[name])
 
 
 def test_output_folder_that_cannot_be_made(tmp_path, parquet):
