@@ -29,7 +29,3 @@ def reference_arc(seed: int, num_nodes: int = 5) -> MicroArc:
     for position, op in enumerate(order):
         integers += [links[position % 2], ops[op]]
     return MicroArc.from_integers(integers)
-
-
-SAMPLERS = {"uniform": uniform_arc, "reference": reference_arc}
-"""By the name that `baseline.sampler` says."""
