@@ -52,7 +52,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {"experiment": _S, "dataset": _S, "network": _S, "space": _S, "arc": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(
             "learning_rate drop_path_keep_prob train_loss train_accuracy test_loss test_accuracy"
-            " images_per_second seconds".split(),
+            " valid_loss valid_accuracy images_per_second seconds".split(),
             _F,
         )
     ),
@@ -60,7 +60,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
         | {"search_seed": _I, "seed": _I}
         | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
-        | {"seconds": _F, "search_seconds": _F, "device": _S}
+        | {"seconds": _F, "search_seconds": _F, "device": _S, "valid_accuracy": _F}
     ),
     "comparison": pa.schema(
         {"experiment": _S, "dataset": _S, "n_searched": _I, "n_random": _I}
@@ -80,10 +80,12 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """Columns of each kind of table.
 
-* Both kinds of epochs: `epoch` counts from 0. `train_loss` and `test_loss` are the mean cross-entropy of the main
-  classifier in nats, `drop_path_keep_prob` is that of the last layer at the epoch's end.
+* Both kinds of epochs: `epoch` counts from 0. The losses are the mean cross-entropy of the main classifier in nats,
+  `drop_path_keep_prob` is that of the last layer at the epoch's end.
 * `search_epochs`: `controller_reward`, `_loss`, `_entropy` and `_grad_norm` are means over the epoch's updates, and
   null where no controller is trained.
+* `augment_epochs`: `valid_loss` and `valid_accuracy` are those of the images that `augment.valid_images` holds out, and
+  null where it holds out none.
 * `candidates`: `source` is `policy`, `random` or `named`, and `policy` names the policy that has proposed the arc,
   null for the other sources. `params` and `macs` are those of the arc's path through the supernet, for one image and
   without auxiliary head.
@@ -94,8 +96,9 @@ SCHEMAS: dict[str, pa.Schema] = {
   that of equal candidates, and `reliability` with its 95 % interval is in -1..1. `remark` says why something is null.
 * `metrics` has one row a training. `params` and `macs` are those of the stand-alone network, for one image and without
   auxiliary head. `shared_accuracy` is measured in the network's own supernet if a search has found it, and is the mean
-  over the search seeds for others. `seconds` and `search_seconds` are the times of the epochs of the training, and of
-  the search that found the network.
+  over the search seeds for others. `test_accuracy` and `valid_accuracy` are those of the last epoch, the latter null
+  where no images are held out. `seconds` and `search_seconds` are the times of the epochs of the training, and of the
+  search that found the network.
 * `comparison`: see `enas_core.analysis.comparison.summarise`."""
 
 

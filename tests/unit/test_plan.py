@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from enas_core import plan
 from enas_core.planning import calibrate as calibration
 from enas_core.planning.calibrate import Clock, Cost, calibrate, num_test
-from enas_core.planning.costs import job_seconds, search_seconds, typical
+from enas_core.planning.costs import augment_seconds, job_seconds, search_seconds, typical
 from enas_core.planning.jobs import Job, chains, explain, makespan, read_jobs
 from enas_core.planning.printing import duration
 from enas_core.settings.dataset import Source
@@ -144,8 +144,24 @@ def test_seconds_of_a_job(rule, seconds, experiment):
     assert job_seconds(rule, experiment, COST) == pytest.approx(seconds)
 
 
+def test_held_out_images_are_evaluated_and_not_trained_on(experiment):
+    # 90 images to train on: 3 steps, 2 test and 2 validation batches an epoch
+    augment = experiment.augment.model_copy(update={"valid_images": 50})
+    held_out = experiment.model_copy(update={"augment": augment})
+    assert augment_seconds(held_out, COST) == pytest.approx(1000 + 4 * (3 * 10 + 4 * 1))
+
+
+def test_sections_may_train_on_fewer_images(experiment):
+    # 40 images to train on: 2 steps; the evaluations are the same
+    search = experiment.search.model_copy(update={"max_train_images": 40})
+    augment = experiment.augment.model_copy(update={"max_train_images": 40})
+    fewer = experiment.model_copy(update={"search": search, "augment": augment})
+    assert search_seconds(experiment, COST) - search_seconds(fewer, COST) == pytest.approx(3 * 1 * 10)
+    assert augment_seconds(experiment, COST) - augment_seconds(fewer, COST) == pytest.approx(4 * 3 * 10)
+
+
 def test_a_random_policy_has_no_controller_to_train(experiment):
-    search = experiment.search.model_copy(update={"policy": "random"})
+    search = experiment.search.model_copy(update={"policy": "uniform"})
     random = experiment.model_copy(update={"search": search})
     assert search_seconds(random, COST) == pytest.approx(1000 + 3 * (3 * 10 + 4 * 1))
 
@@ -241,17 +257,18 @@ experiments:
 
 @pytest.fixture
 def tool(tmp_path, monkeypatch, capsys):
-    """Runs plan with a dry run that prints a given text; returns exit code, stdout and stderr."""
+    """Runs plan with a dry run that prints a given text, or `forced` where all jobs are forced; returns exit code,
+    stdout and stderr."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "calibrate", lambda *_: [COST._replace(memory=3 * 10**9)])
 
-    def run(printed, *arguments, code=0):
+    def run(printed, *arguments, code=0, forced=None):
         calls = []
 
         def snakemake(command, **_):
             calls.append(command[3:])
-            return subprocess.CompletedProcess(command, code, printed)
+            return subprocess.CompletedProcess(command, code, forced if forced and "--forceall" in command else printed)
 
         monkeypatch.setattr(subprocess, "run", snakemake)
         exit_code = plan.main(list(arguments))
@@ -273,6 +290,33 @@ def test_a_plan(tool):
     assert ["1", duration(search + select + 2 * augment)] in rows
     assert ["2", duration(search + select + augment)] in rows
     assert "remaining part is counted whole" in out
+
+
+COMPARED = DRY_RUN.replace("5\n", "6\n").replace(
+    "localrule all:",
+    "localrule compare:\n    output: results/a/comparison.parquet\n    wildcards: experiment=a\nlocalrule all:",
+)
+"""The same with a comparison."""
+
+
+SHOWN = (
+    "What can be shown\na: 1 found against 8 random networks: no difference can show, p is 0.111 at best;"
+    " p < 0.05 needs at least 20 random networks\n"
+)
+
+
+def test_a_plan_ends_with_what_its_comparison_can_show(tool):
+    code, out, err, _ = tool(COMPARED, "x")
+    assert (code, err) == (0, "")
+    assert out.endswith(f"\n\n{SHOWN}")
+    assert "What can be shown" not in tool(DRY_RUN, "x")[1]
+
+
+def test_it_is_said_also_when_nothing_is_left_to_do(tool):
+    code, out, err, calls = tool(NOTHING, "x", "--", "--quiet", forced=COMPARED)
+    assert (code, err) == (0, "")
+    assert out == f"nothing to do: all files are there and up to date\n\n{SHOWN}"
+    assert [call[-2:] for call in calls] == [["config.yaml", "--quiet"], ["--forceall", "--quiet"]]
 
 
 def test_nothing_to_do(tool):

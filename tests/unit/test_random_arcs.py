@@ -5,22 +5,24 @@ import subprocess
 import sys
 
 import pytest
-from enas_core.spaces.draw_arcs import draw_arcs
 
 from enas_core import random_arcs
 from enas_core.files.tables import read_provenance, read_table
-from enas_core.random_arcs import draw_arcs
+from enas_core.random_arcs import drawn
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsStage, fingerprint, to_json
 from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.sampling import SAMPLERS, reference_arc, uniform_arc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
 
 SEED_0 = "1 4 0 0 1 3 0 3 1 3 0 1 1 3 0 2 1 1 0 0 1 4 0 0 1 0 0 4 1 2 0 1 1 0 0 1 1 1 0 4"
 
 
 def stage_settings(sampler="uniform", seed=5, num_nodes=5):
-    return RandomArcsStage(experiment="tiny", num_nodes=num_nodes, random_arcs=RandomArcs(sampler=sampler, seed=seed))
+    values = {"experiment": "tiny", "space": "micro", "space_settings": {"num_nodes": num_nodes}}
+    return RandomArcsStage(**values, random_arcs=RandomArcs(sampler=sampler, seed=seed))
 
 
 @pytest.fixture
@@ -55,8 +57,9 @@ def test_prints_one_a_line(capsys):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_arc_i_of_a_seed_is_arc_0_of_seed_plus_i(sampler):
-    arcs = draw_arcs(RandomArcs(sampler=sampler, seed=3), 5, 6)
-    singles = [draw_arcs(RandomArcs(sampler=sampler, seed=3 + i), 5, 1)[0] for i in range(6)]
+    space = Micro(MicroSettings())
+    arcs = drawn(space, RandomArcs(sampler=sampler, seed=3), 6)
+    singles = [drawn(space, RandomArcs(sampler=sampler, seed=3 + i), 1)[0] for i in range(6)]
     assert arcs == singles
 
 
