@@ -4,7 +4,7 @@ import pytest
 from planned import small_experiment
 
 from enas_core.planning import calibrate as calibration
-from enas_core.planning.calibrate import Clock, calibrate, num_test
+from enas_core.planning.calibrate import Clock, calibrate
 from enas_core.settings.dataset import Source
 
 
@@ -22,7 +22,7 @@ def experiment():
     ],
 )
 def test_number_of_test_images(source, number):
-    assert num_test(Source(**source)) == number
+    assert Source(**source).num_test == number
 
 
 def test_a_clock_leaves_the_warm_up_out(monkeypatch):
