@@ -39,7 +39,9 @@ def trainings(shared: list[float], test: list[float]) -> list[dict[str, Any]]:
 
 def searches(*signals: dict[str, Any] | None, random: int = 8) -> list[SearchResult]:
     scores = [{str(i): (i + seed * (i % 3)) / 20 for i in range(random)} for seed in range(len(signals))]
-    return [SearchResult(1.0, of_seed, of_seed, signal) for of_seed, signal in zip(scores, signals, strict=True)]
+    return [
+        SearchResult(1.0, of_seed, of_seed, signal, "x", None) for of_seed, signal in zip(scores, signals, strict=True)
+    ]
 
 
 def test_the_weakest_search_speaks_for_all():
