@@ -16,6 +16,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/augment.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/ablation.smk"
 
 
 localrules:
@@ -27,11 +28,13 @@ localrules:
     named_arc,
     final,
     compare,
+    ablation,
     plot_search,
     plot_candidates,
     plot_augment,
     plot_found_vs_random,
     plot_shared_vs_test,
+    plot_ablation,
     draw_cell,
     write_tables,
     report_files,

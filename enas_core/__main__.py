@@ -22,6 +22,7 @@ COMMANDS = {
         "augment": "Train one arc from scratch; resumes what was interrupted.",
         "final": "Choose among search seeds by shared validation accuracy, never by test accuracy.",
         "compare": "Compare found with random networks, and experiments with each other.",
+        "ablation": "Compare variants of a search: which of its settings matter.",
     },
     "For people": {
         "config": "Validate config.yaml and print the resolved settings.",

@@ -100,11 +100,10 @@ def evidence(jobs: Sequence[Job], experiments: Mapping[str, Experiment]) -> list
 def experiments_of(jobs: Sequence[Job], workflow: Workflow, configfile: Path) -> dict[str, Experiment]:
     """The settings of the experiments that have jobs. Raises UserError for one that is not in the file."""
     names = dict.fromkeys(job.experiment for job in jobs if job.experiment != "-")
-    for name in names:
-        if name not in workflow.experiments:
-            allowed = ", ".join(workflow.experiments)
-            raise UserError(f"{configfile}: experiments: {name!r} is not there; allowed: {allowed}")
-    return {name: workflow.experiments[name] for name in names}
+    try:
+        return {name: workflow.settings_of(name) for name in names}
+    except UserError as error:
+        raise UserError(f"{configfile}: {error}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:

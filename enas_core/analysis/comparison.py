@@ -188,8 +188,8 @@ class Difference(NamedTuple):
 
 
 def differences(results: Mapping[str, list[Row]]) -> list[Difference]:
-    """All pairs of results on the same dataset, for each role of `COMPARED_ROLES`. The p-values are corrected over
-    those that could be below ALPHA at all."""
+    """All pairs of results on the same dataset, for each role of `COMPARED_ROLES`; random networks that both have from
+    the same trainings do not differ. The p-values are corrected over those that could be below ALPHA at all."""
     found = []
     for (first, first_metrics), (second, second_metrics) in itertools.combinations(results.items(), 2):
         if first_metrics[0]["dataset"] != second_metrics[0]["dataset"]:
@@ -197,7 +197,7 @@ def differences(results: Mapping[str, list[Row]]) -> list[Difference]:
         for role in COMPARED_ROLES:
             x = accuracies(first_metrics, role)
             y = accuracies(second_metrics, role)
-            if x and y:
+            if x and y and not _same_trainings(first_metrics, second_metrics, role):
                 change = math.fsum(y) / len(y) - math.fsum(x) / len(x)
                 could_show = 2 * smallest_p(len(x), len(y)) < ALPHA
                 found.append(Difference(first, second, role, change, two_sided_p(x, y) if could_show else None))
@@ -205,6 +205,20 @@ def differences(results: Mapping[str, list[Row]]) -> list[Difference]:
     tested = {i: difference.p for i, difference in enumerate(found) if difference.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [difference._replace(p=corrected.get(i)) for i, difference in enumerate(found)]
+
+
+def _same_trainings(first: Sequence[Row], second: Sequence[Row], role: str) -> bool:
+    """Whether both have all networks of a role from one experiment, which has trained them once."""
+    trainings = [
+        {
+            (row["trained_by"], row["network"], row["seed"], row["test_accuracy"])
+            for row in metrics
+            if row["role"] == role
+        }
+        for metrics in (first, second)
+    ]
+    known = all(trained_by is not None for trained_by, *_ in trainings[0])
+    return known and trainings[0] == trainings[1]
 
 
 def joined(results: Mapping[str, list[Row]], found: Sequence[Difference], checked: Mapping[str, Row]) -> pa.Table:

@@ -37,18 +37,26 @@ class SearchResult(NamedTuple):
     """Those of them that are random arcs, which every search of the experiment has scored."""
     signal: Row | None
     """Its signal check; None where an earlier version has written the results."""
+    experiment: str
+    """The one that it belongs to, which may be a variant of one in config.yaml."""
+    entropy: float | None
+    """Of the arcs that its policy proposed in the last epoch, nats; None where nothing learns."""
 
 
 def read_search(folder: Path) -> tuple[int, SearchResult]:
     """Seed and result of the search in `folder`."""
     epochs = _read_rows(folder / "epochs.parquet", "search_epochs")
     candidates = _read_rows(folder / "candidates.parquet", "candidates")
-    seconds = math.fsum(row["seconds"] for row in epochs)
-    accuracies = {row["arc"]: row["valid_accuracy"] for row in candidates}
-    random = {row["arc"]: row["valid_accuracy"] for row in candidates if row["source"] == "random"}
     checked = folder / "signal.parquet"
-    signal = _read_rows(checked, "signal")[0] if checked.exists() else None
-    return epochs[0]["seed"], SearchResult(seconds, accuracies, random, signal)
+    last = epochs[-1]
+    return last["seed"], SearchResult(
+        seconds=math.fsum(row["seconds"] for row in epochs),
+        accuracies={row["arc"]: row["valid_accuracy"] for row in candidates},
+        random={row["arc"]: row["valid_accuracy"] for row in candidates if row["source"] == "random"},
+        signal=_read_rows(checked, "signal")[0] if checked.exists() else None,
+        experiment=last["experiment"],
+        entropy=last["controller_entropy"],
+    )
 
 
 def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
@@ -60,8 +68,11 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
     role, search_seed = _origin(path, made_by)
     params, macs = _network_size(folder / "model.pt")
     own_search = searches.get(search_seed) if search_seed is not None else None
+    # A random network may be another experiment's. All rows of a table are of one experiment, whose searches are given.
+    of_searches = [search.experiment for search in searches.values()]
     return {
-        "experiment": last["experiment"],
+        "experiment": of_searches[0] if of_searches else last["experiment"],
+        "trained_by": last["experiment"],
         "dataset": last["dataset"],
         "network": last["network"],
         "role": role,

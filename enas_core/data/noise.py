@@ -15,7 +15,8 @@ PARTS = ("train", "test")
 
 def add_noise(arrays: dict[str, np.ndarray], noise: Noise) -> dict[str, np.ndarray]:
     """The arrays of `collect_arrays`, their images harder, and each test image as often as `noise` says. The copies of
-    an image follow each other. Each part has a generator of its own, so that more images of one leave the other alone."""
+    an image follow each other. Each part has a generator of its own, so that more images of one leave the other
+    alone."""
     result = {}
     for number, part in enumerate(PARTS):
         copies = noise.test_copies if part == "test" else 1

@@ -22,6 +22,17 @@ from enas_core.files.atomic import atomic_path
 
 _I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
+SIGNAL_CHECK: dict[str, pa.DataType] = {
+    **{"verdict": _S, "num_candidates": _I, "num_images": _I, "chance": _F, "num_above_chance": _I},
+    **dict.fromkeys(
+        "odds_ratio candidates_low candidates_mean candidates_high spread_ratio spread_p"
+        " reliability reliability_low reliability_high".split(),
+        _F,
+    ),
+    "remark": _S,
+}
+"""Columns of the check of one search's candidates, in `signal` and in `ablation`."""
+
 
 SCHEMAS: dict[str, pa.Schema] = {
     "random_arcs": pa.schema({"network": _S, "sampler": _S, "seed": _I, "index": _I, "space": _S, "arc": _S}),
@@ -38,16 +49,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {"source": _S, "policy": _S, "space": _S, "arc": _S}
         | {"valid_accuracy": _F, "params": _I, "macs": _I, "selected": _B}
     ),
-    "signal": pa.schema(
-        {"experiment": _S, "dataset": _S, "seed": _I, "verdict": _S, "num_candidates": _I, "num_images": _I}
-        | {"chance": _F, "num_above_chance": _I}
-        | dict.fromkeys(
-            "odds_ratio candidates_low candidates_mean candidates_high spread_ratio spread_p"
-            " reliability reliability_low reliability_high".split(),
-            _F,
-        )
-        | {"remark": _S}
-    ),
+    "signal": pa.schema({"experiment": _S, "dataset": _S, "seed": _I} | SIGNAL_CHECK),
     "augment_epochs": pa.schema(
         {"experiment": _S, "dataset": _S, "network": _S, "space": _S, "arc": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(
@@ -57,7 +59,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         )
     ),
     "metrics": pa.schema(
-        {"experiment": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
+        {"experiment": _S, "trained_by": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
         | {"search_seed": _I, "seed": _I}
         | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
         | {"seconds": _F, "search_seconds": _F, "device": _S, "valid_accuracy": _F}
@@ -77,6 +79,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         )
         | {"k": _I, "precision_at_k": _F, "regret_at_k": _F}
     ),
+    "ablation": pa.schema(
+        {"experiment": _S, "dataset": _S, "variant": _S, "preset": _S, "key": _S, "seed": _I}
+        | SIGNAL_CHECK
+        | {"n_random": _I, "random_mean": _F, "kendall_tau": _F, "tau_low": _F, "tau_high": _F}
+        | {"k": _I, "precision_at_k": _F, "regret_at_k": _F, "controller_entropy": _F, "hours": _F}
+    ),
 }
 """Columns of each kind of table.
 
@@ -94,12 +102,19 @@ SCHEMAS: dict[str, pa.Schema] = {
   validation images, and `odds_ratio` compares the odds of the candidates' mean accuracy with its odds.
   `candidates_low`, `_mean` and `_high` are the lowest, mean and highest accuracy, `spread_ratio` is their variance over
   that of equal candidates, and `reliability` with its 95 % interval is in -1..1. `remark` says why something is null.
-* `metrics` has one row a training. `params` and `macs` are those of the stand-alone network, for one image and without
-  auxiliary head. `shared_accuracy` is measured in the network's own supernet if a search has found it, and is the mean
-  over the search seeds for others. `test_accuracy` and `valid_accuracy` are those of the last epoch, the latter null
-  where no images are held out. `seconds` and `search_seconds` are the times of the epochs of the training, and of the
-  search that found the network.
-* `comparison`: see `enas_core.analysis.comparison.summarise`."""
+* `metrics` has one row a training. `trained_by` is the experiment that has trained the network, another one than
+  `experiment` for random networks that come from there (`baseline.from`). `params` and `macs` are those of the
+  stand-alone network, for one image and without auxiliary head. `shared_accuracy` is measured in the network's own
+  supernet if a search has found it, and is the mean over the search seeds for others. `test_accuracy` and
+  `valid_accuracy` are those of the last epoch, the latter null where no images are held out. `seconds` and
+  `search_seconds` are the times of the epochs of the training, and of the search that found the network.
+* `comparison`: see `enas_core.analysis.comparison.summarise`.
+* `ablation` has one row a search of a variant of `experiment`: `preset` with the search setting `key` changed to the
+  other preset's value, null for the preset itself. The columns of `signal` follow; `candidates_mean` is the children's
+  accuracy. `n_random` random arcs that `experiment` has trained from scratch judge the ranking: `random_mean` is their
+  mean accuracy with the shared weights, `kendall_tau` (-1..1, with its 95 % interval) ranks that against their test
+  accuracy, and `precision_at_k` and `regret_at_k` (fractions) judge the first `k`, as in `comparison`.
+  `controller_entropy` is that of the last epoch, nats an arc; `hours` are device-hours of the search's epochs."""
 
 
 TIMING_COLUMNS = ("images_per_second", "seconds")

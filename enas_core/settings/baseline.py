@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from enas_core.fields import Settings
+from enas_core.fields import Name, Settings
+from enas_core.settings.describe import describe
+
+if TYPE_CHECKING:
+    from enas_core.settings.experiment import Experiment
 
 
 class RandomArcs(Settings):
@@ -24,3 +28,32 @@ class Baseline(RandomArcs):
 
     num_arcs: Annotated[int, Field(ge=0, le=1_000_000)] = 8
     """How many."""
+    source: Name | None = Field(default=None, alias="from")
+    """Another experiment, whose trained random networks serve this one as well: nothing is trained twice. Both must
+    agree in everything that the training of a random network depends on. Sampler, seed and number are that one's.
+    null: this experiment trains its own."""
+
+
+NOT_SEEN_BY_RANDOM_NETWORKS = {"preset", "search", "select", "arcs", "ablation"}
+"""Keys and sections of an experiment on which the training of a random network does not depend. All others count, so
+that a setting that is new here is not forgotten."""
+
+
+class Disagreement(NamedTuple):
+    """A setting in which two experiments differ; values as JSON, None: there is no such setting."""
+
+    key: str
+    here: str | None
+    there: str | None
+
+
+def disagreement(here: Experiment, there: Experiment) -> Disagreement | None:
+    """The first setting because of which `here` cannot take the trained random networks of `there`."""
+    if here.space != there.space:
+        return Disagreement("space", here.space, there.space)
+    others = {row.key: row.value for row in describe(there)}
+    for row in describe(here):
+        seen = row.key.split(".")[0] not in NOT_SEEN_BY_RANDOM_NETWORKS
+        if seen and row.key != "baseline.from" and row.value != others[row.key]:
+            return Disagreement(row.key, row.value, others[row.key])
+    return None

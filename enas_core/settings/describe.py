@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from pydantic_core import to_jsonable_python
+
 from enas_core.fields import Settings
 from enas_core.settings.arcs import Transfer
 
@@ -38,7 +40,7 @@ def _below(prefix: str, settings: Settings, written: dict[str, Any]) -> list[Des
             sections += _below(f"{prefix}{key}.", value, written[key])
         else:
             meaning = " ".join((field.description or "").split())
-            rows.append(Described(f"{prefix}{key}", json.dumps(_plain(value)), meaning))
+            rows.append(Described(f"{prefix}{key}", json.dumps(to_jsonable_python(_plain(value))), meaning))
     return rows + sections
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 
 from enas_core.console import UserError
 from enas_core.fields import Compile, Name, Precision, Settings, Threads, all_defaults, section_of
+from enas_core.settings.ablation import Ablation
 from enas_core.settings.arcs import ArcSource, Transfer
 from enas_core.settings.augment import AugmentSection
 from enas_core.settings.baseline import Baseline
@@ -69,6 +70,7 @@ class Experiment(Computation, SpaceChoice, PresetChoice):
     select: Select = all_defaults(Select)
     augment: AugmentSection = all_defaults(AugmentSection)
     baseline: Baseline = all_defaults(Baseline)
+    ablation: Ablation = all_defaults(Ablation)
     arcs: dict[Name, ArcSource] = Field(default={})
     """Further networks to augment: an arc in its text form, or `{from: EXPERIMENT}`."""
 

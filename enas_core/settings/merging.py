@@ -1,4 +1,4 @@
-"""How raw entries of config.yaml are put on top of each other: `extends`, then presets."""
+"""How raw entries of config.yaml are put on top of each other: `extends`, `baseline.from`, then presets."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def with_baseline(entries: dict[str, Any], name: str) -> dict[str, Any]:
+    """The entry of `name`. Where its `baseline` is taken from another experiment, what it does not say itself of the
+    random arcs is what that one says. Mistakes are left as they are, for the checks that follow."""
+    entry = entries[name]
+    own = entry.get("baseline")
+    source = own.get("from") if isinstance(own, dict) else None
+    there = entries[source].get("baseline") if isinstance(source, str) and source in entries else None
+    if not isinstance(own, dict) or not isinstance(there, dict):
+        return entry
+    taken = {key: value for key, value in there.items() if key != "from"}
+    return entry | {"baseline": taken | own}
 
 
 def _merged_arcs(inherited: dict[str, Any], own: Any) -> Any:

@@ -45,3 +45,10 @@ def networks_of(experiment: Experiment) -> list[NamedNetwork]:
     random = [random_network(index) for index in range(experiment.baseline.num_arcs)]
     named = [NamedNetwork(name, "named") for name in experiment.arcs]
     return searched + random + named
+
+
+def trainer_of(network: NamedNetwork, name: str, experiment: Experiment) -> str:
+    """The experiment that trains a network of the one called `name`: another one for random networks that are taken
+    from there."""
+    source = experiment.baseline.source if network.role == "random" else None
+    return source or name

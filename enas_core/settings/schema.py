@@ -54,7 +54,7 @@ def _allow_what_inheritance_allows(definition: dict[str, Any]) -> None:
     """Nothing is required, since it may be inherited. A section may be null, which inherits it as it is; so may `arcs`
     and each of its entries, which removes what is inherited."""
     properties = definition.get("properties", {})
-    if "from" in properties:
+    if "from" in definition.get("required", ()):
         return
     definition.pop("required", None)
     for name, value in properties.items():

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import SerializeAsAny, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Name, Settings
+from enas_core.fields import Settings
 from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
@@ -22,6 +22,7 @@ from enas_core.settings.experiment import Computation, Experiment, SpaceChoice
 from enas_core.settings.mistakes import explain, first_mistake, message_of
 from enas_core.settings.search import Search
 from enas_core.settings.select import Select
+from enas_core.settings.variants import ExperimentName, Variant, left_out, variants_of
 from enas_core.spaces import space_class
 from enas_core.spaces.space import SearchSpace
 
@@ -34,14 +35,14 @@ SEARCH_SECTIONS = ("", "search", "search.controller")
 class PrepareDataStage(Settings):
     """What prepare_data depends on."""
 
-    experiment: Name
+    experiment: ExperimentName
     dataset: Source
 
 
 class ArcStage(SpaceChoice):
     """What every stage depends on that handles arcs."""
 
-    experiment: Name
+    experiment: ExperimentName
     space_settings: SerializeAsAny[Settings]
     """Those of the space's own settings that the stage depends on; the others have their defaults here."""
 
@@ -94,12 +95,23 @@ class AugmentStage(TrainingStage):
     augment: Augment
 
 
+class AblationStage(Settings):
+    """What ablation depends on."""
+
+    experiment: ExperimentName
+    variants: tuple[Variant, ...]
+    """Variants of the search that are compared."""
+    left_out: dict[str, str]
+    """Search settings without a variant, with the reason why each would change nothing."""
+
+
 STAGES: dict[str, type[Settings]] = {
     "prepare_data": PrepareDataStage,
     "random_arcs": RandomArcsStage,
     "search": SearchStage,
     "select_arc": SelectArcStage,
     "augment": AugmentStage,
+    "ablation": AblationStage,
 }
 
 S = TypeVar("S", bound=Settings)
@@ -133,6 +145,8 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
         "select": experiment.select,
         "augment": _narrow(Augment, experiment.augment),
         "random_arcs": _narrow(RandomArcs, experiment.baseline),
+        "variants": tuple(variants_of(experiment)),
+        "left_out": left_out(experiment),
     }
     if stage == "prepare_data":
         values["dataset"] = _narrow(Source, experiment.dataset)

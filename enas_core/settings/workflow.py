@@ -12,10 +12,12 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from enas_core.console import UserError
 from enas_core.fields import Float, Name, Settings
 from enas_core.settings.arcs import Transfer
+from enas_core.settings.baseline import disagreement
 from enas_core.settings.experiment import DEFAULT_SPACE, Experiment, experiment_model
-from enas_core.settings.merging import inherited, merged
+from enas_core.settings.merging import inherited, merged, with_baseline
 from enas_core.settings.mistakes import explain, one_line
 from enas_core.settings.presets import PRESETS, preset_values
+from enas_core.settings.variants import FOLDER, differing_settings, home_of, variant_settings, variants_of
 from enas_core.spaces import SPACES
 
 
@@ -58,9 +60,7 @@ class Workflow(Settings):
         return self
 
     def _check_transfer(self, key: str, name: str, source: str) -> None:
-        others = sorted(set(self.experiments) - {name})
-        if source not in others:
-            raise UserError(f"{key}: {source!r} is not another experiment; allowed: {', '.join(others) or 'none'}")
+        self._require_other(key, name, source)
         here, there = self.experiments[name], self.experiments[source]
         if there.space != here.space:
             raise UserError(f"{key}: arcs of {source!r} are of another space than those of {name!r}")
@@ -69,6 +69,60 @@ class Workflow(Settings):
                 raise UserError(f"{key}: arcs of {source!r} have another {setting} than {name!r}")
         if name in self._sources(source):
             raise UserError(f"{key}: {source!r} itself takes an arc from {name!r}, so neither could come first")
+
+    @model_validator(mode="after")
+    def _check_baselines(self) -> Workflow:
+        for name, experiment in self.experiments.items():
+            if experiment.baseline.source is not None:
+                self._check_baseline(f"experiments.{name}.baseline.from", name, experiment.baseline.source)
+        return self
+
+    def _check_baseline(self, key: str, name: str, source: str) -> None:
+        self._require_other(key, name, source)
+        here, there = self.experiments[name], self.experiments[source]
+        if there.baseline.source is not None:
+            raise UserError(f"{key}: {source!r} trains none itself, it takes those of {there.baseline.source!r}")
+        found = disagreement(here, there)
+        if found is not None:
+            raise UserError(
+                f"{key}: random networks of {source!r} are trained with {found.key} = {found.there},"
+                f" those of {name!r} with {found.here}"
+            )
+
+    @model_validator(mode="after")
+    def _check_ablations(self) -> Workflow:
+        for name, experiment in self.experiments.items():
+            allowed = differing_settings(experiment.space)
+            for key in experiment.ablation.settings or ():
+                if key not in allowed:
+                    raise UserError(
+                        f"experiments.{name}.ablation.settings: {key!r} is not a search setting in which the presets"
+                        f" differ; allowed: {', '.join(allowed)}"
+                    )
+        return self
+
+    def settings_of(self, name: str) -> Experiment:
+        """The settings of an experiment, or of a variant of one. Raises UserError where there is none of that name."""
+        home = home_of(name)
+        if home not in self.experiments:
+            raise UserError(f"experiments: {home!r} is not there; allowed: {', '.join(self.experiments)}")
+        experiment = self.experiments[home]
+        if home == name:
+            return experiment
+        variants = {variant.of(home): variant for variant in variants_of(experiment)}
+        if name not in variants:
+            allowed = ", ".join(variant.name for variant in variants.values())
+            raise UserError(
+                f"experiments.{home}.ablation: {name.partition(FOLDER)[2]!r} is none of its variants;"
+                f" allowed: {allowed or 'none'}"
+            )
+        return variant_settings(home, experiment, variants[name])
+
+    def _require_other(self, key: str, name: str, source: str) -> None:
+        """Raise UserError unless `source` is another experiment than `name`."""
+        others = sorted(set(self.experiments) - {name})
+        if source not in others:
+            raise UserError(f"{key}: {source!r} is not another experiment; allowed: {', '.join(others) or 'none'}")
 
     def _sources(self, name: str) -> set[str]:
         """All experiments that `name` takes arcs from, directly or not."""
@@ -89,6 +143,7 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
         raise UserError(f"{where}: experiments: missing or not a mapping of names to settings")
     try:
         entries = {str(name): inherited(raw["experiments"], name) for name in raw["experiments"]}
+        entries = {name: with_baseline(entries, name) for name in entries}
     except UserError as error:
         raise UserError(one_line(f"{where}: {error}")) from None
     except RecursionError:

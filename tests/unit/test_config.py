@@ -398,7 +398,7 @@ def test_prints_every_setting_with_a_meaning(capsys):
             else:
                 flat[prefix + key] = value
 
-    flatten(json.loads(experiment.model_dump_json()), "")
+    flatten(json.loads(experiment.model_dump_json(by_alias=True)), "")
     assert set(printed) == set(flat)
     for key, text in printed.items():
         value, _, meaning = text.partition("  # ")

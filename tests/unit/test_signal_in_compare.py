@@ -39,7 +39,9 @@ def trainings(shared: list[float], test: list[float]) -> list[dict[str, Any]]:
 
 def searches(*signals: dict[str, Any] | None, random: int = 8) -> list[SearchResult]:
     scores = [{str(i): (i + seed * (i % 3)) / 20 for i in range(random)} for seed in range(len(signals))]
-    return [SearchResult(1.0, of_seed, of_seed, signal) for of_seed, signal in zip(scores, signals, strict=True)]
+    return [
+        SearchResult(1.0, of_seed, of_seed, signal, "x", None) for of_seed, signal in zip(scores, signals, strict=True)
+    ]
 
 
 def test_the_weakest_search_speaks_for_all():
@@ -62,7 +64,7 @@ def test_columns_are_null_with_a_reason():
     row, reasons = summarise(trainings([0.5, 0.6], [0.5, 0.6]), checked)
     assert row["k"] is row["precision_at_k"] is row["regret_at_k"] is None
     assert "at least 3 networks" in reasons["k"]
-    remark = "reliability needs at least 3 arcs, there is 1"
+    remark = "needs at least 3 arcs, there is 1"
     alone = signal_row("order is noise", reliability=None, remark=remark)
     assert check_searches(searches(alone))[1]["reliability"] == remark
 

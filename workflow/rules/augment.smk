@@ -20,10 +20,10 @@ rule named_arc:
 rule augment:
     input:
         config="results/{experiment}/config/augment.json",
-        manifest="results/{experiment}/data/manifest.json",
+        manifest=manifest,
         # Ancient: settings of the other training that change run this one no second time.
-        checked=ancient("results/{experiment}/data/checked"),
-        arrays=ARRAYS,
+        checked=ancient(images_are_checked),
+        arrays=arrays,
         arc="results/{experiment}/arcs/{network}.txt",
     output:
         epochs="results/{experiment}/networks/{network}/seed{seed}/epochs.parquet",

@@ -1,4 +1,5 @@
 # Validation of config.yaml, and what the rules share.
+import functools
 import os
 import shlex
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from enas_core.settings import networks
 from enas_core.settings.arcs import Transfer
 from enas_core.settings.stages import STAGES, stage_settings, to_json
+from enas_core.settings.variants import EXPERIMENT_PATTERN, home_of, variants_of
 from enas_core.settings.workflow import parse_workflow, read_yaml
 from enas_core.training.gpus import visible_gpus
 from snakemake.exceptions import WorkflowError
@@ -39,7 +41,7 @@ shell.prefix(
 
 
 wildcard_constraints:
-    experiment="[A-Za-z][A-Za-z0-9_-]*",
+    experiment=EXPERIMENT_PATTERN,
     stage="|".join(STAGES),
     network="[A-Za-z][A-Za-z0-9_-]*",
     named=f"(?!{networks.RESERVED}(?![A-Za-z0-9_-]))[A-Za-z][A-Za-z0-9_-]*",

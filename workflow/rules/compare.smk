@@ -4,11 +4,7 @@
 rule compare:
     input:
         epochs=TRAINING_EPOCHS,
-        models=collect(
-            "results/{{experiment}}/networks/{network}/seed{seed}/model.pt",
-            network=all_networks,
-            seed=augment_seeds,
-        ),
+        models=of_each_training("model.pt"),
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
         signals=SIGNALS,
@@ -159,8 +155,8 @@ rule draw_cell:
 rule write_tables:
     input:
         metrics="results/{experiment}/metrics.parquet",
-        config=expand("results/{{experiment}}/config/{stage}.json", stage=STAGES),
-        random_arcs="results/{experiment}/random_arcs.parquet",
+        config=collect("results/{{experiment}}/config/{stage}.json", stage=stages_of),
+        random_arcs=random_arcs_table,
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
         signals=SIGNALS,

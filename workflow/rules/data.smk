@@ -19,7 +19,7 @@ rule prepare_data:
         config="results/{experiment}/config/prepare_data.json",
     output:
         manifest="results/{experiment}/data/manifest.json",
-        arrays=ARRAYS,
+        arrays=expand("results/{{experiment}}/data/{array}", array=ARRAYS),
     log:
         "results/{experiment}/logs/prepare_data.log",
     benchmark:

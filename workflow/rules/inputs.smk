@@ -1,13 +1,13 @@
 # What rules take from the settings of the experiment that a job belongs to: input files, parameters, resources.
 
 
+@functools.cache
 def settings_of(name):
-    """The settings of the experiment called `name`."""
-    if name not in WORKFLOW.experiments:
-        raise WorkflowError(
-            f"config.yaml: experiments: {name!r} is not there; allowed: {', '.join(WORKFLOW.experiments)}"
-        )
-    return WORKFLOW.experiments[name]
+    """The settings of the experiment called `name`, which may be a variant of one in config.yaml."""
+    try:
+        return WORKFLOW.settings_of(name)
+    except ValueError as error:
+        raise WorkflowError(f"config.yaml: {error}")
 
 
 def experiment(wildcards):
@@ -31,10 +31,6 @@ def searched_networks(wildcards):
     return [network.name for network in found if network.role == "searched"]
 
 
-def all_networks(wildcards):
-    return [network.name for network in networks.networks_of(experiment(wildcards))]
-
-
 def num_random_arcs(wildcards):
     return experiment(wildcards).baseline.num_arcs
 
@@ -44,11 +40,7 @@ def first_augment_seed(wildcards):
 
 
 # Files that several rules read.
-ARRAYS = expand(
-    "results/{{experiment}}/data/{part}_{what}.npy",
-    part=["train", "test"],
-    what=["images", "labels"],
-)
+ARRAYS = expand("{part}_{what}.npy", part=["train", "test"], what=["images", "labels"])
 SEARCH_EPOCHS = collect(
     "results/{{experiment}}/search/s{seed}/epochs.parquet", seed=search_seeds
 )
@@ -58,11 +50,76 @@ CANDIDATES = collect(
 SIGNALS = collect(
     "results/{{experiment}}/search/s{seed}/signal.parquet", seed=search_seeds
 )
-TRAINING_EPOCHS = collect(
-    "results/{{experiment}}/networks/{network}/seed{seed}/epochs.parquet",
-    network=all_networks,
-    seed=augment_seeds,
-)
+
+
+def data_folder(wildcards):
+    """Where the images of an experiment are. Its variants read the same ones."""
+    return f"results/{home_of(wildcards.experiment)}/data"
+
+
+def manifest(wildcards):
+    return f"{data_folder(wildcards)}/manifest.json"
+
+
+def images_are_checked(wildcards):
+    return f"{data_folder(wildcards)}/checked"
+
+
+def arrays(wildcards):
+    return expand("{folder}/{array}", folder=data_folder(wildcards), array=ARRAYS)
+
+
+def random_arcs_table(wildcards):
+    """The random arcs of an experiment, which may be another one's."""
+    source = experiment(wildcards).baseline.source or wildcards.experiment
+    return f"results/{source}/random_arcs.parquet"
+
+
+def of_each_training(file):
+    """Input function: a file of each network that an experiment compares. Random networks may be another one's."""
+
+    def files(wildcards):
+        name, settings = wildcards.experiment, experiment(wildcards)
+        folders = [
+            f"results/{networks.trainer_of(network, name, settings)}/networks/{network.name}"
+            for network in networks.networks_of(settings)
+        ]
+        return expand(
+            "{folder}/seed{seed}/{file}",
+            folder=folders,
+            seed=augment_seeds(wildcards),
+            file=file,
+        )
+
+    return files
+
+
+def of_each_variant(file):
+    """Input function: a file of each search of the variants of an experiment."""
+
+    def files(wildcards):
+        variants = variants_of(experiment(wildcards))
+        if not variants:
+            raise WorkflowError(
+                f"config.yaml: experiments.{wildcards.experiment}.ablation.seeds: missing; an ablation needs some"
+            )
+        return expand(
+            "results/{variant}/search/s{seed}/{file}",
+            variant=[variant.of(wildcards.experiment) for variant in variants],
+            seed=experiment(wildcards).ablation.seeds,
+            file=file,
+        )
+
+    return files
+
+
+TRAINING_EPOCHS = of_each_training("epochs.parquet")
+
+
+def stages_of(wildcards):
+    """The stages of an experiment that have settings."""
+    has_ablation = experiment(wildcards).ablation.seeds is not None
+    return [stage for stage in STAGES if stage != "ablation" or has_ablation]
 
 
 def resolved_settings(wildcards):
@@ -113,6 +170,12 @@ def network_origin(wildcards):
             " search.seeds, baseline.num_arcs and arcs say which there are"
         )
     network = known[wildcards.network]
+    trainer = networks.trainer_of(network, wildcards.experiment, experiment(wildcards))
+    if trainer != wildcards.experiment:
+        raise WorkflowError(
+            f"config.yaml: experiments.{wildcards.experiment}.baseline.from: {wildcards.network!r} is trained by"
+            f" {trainer!r}"
+        )
     if network.search_seed is None:
         return f"--role {network.role}"
     return f"--role {network.role} --search-seed {network.search_seed}"
@@ -125,6 +188,8 @@ def report_files(wildcards):
         cells.append("best-random")
     figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
     figures += [f"cell-{cell}" for cell in cells]
+    if experiment(wildcards).ablation.seeds is not None:
+        figures.append("ablation")
     tables = ["comparison", "networks", "settings"]
     return [f"{figure}.svg" for figure in figures] + [
         f"{table}.html" for table in tables

@@ -4,10 +4,10 @@
 rule search:
     input:
         config="results/{experiment}/config/search.json",
-        manifest="results/{experiment}/data/manifest.json",
+        manifest=manifest,
         # Ancient: settings of the other training that change run this one no second time.
-        checked=ancient("results/{experiment}/data/checked"),
-        arrays=ARRAYS,
+        checked=ancient(images_are_checked),
+        arrays=arrays,
     output:
         epochs="results/{experiment}/search/s{seed}/epochs.parquet",
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
@@ -37,8 +37,8 @@ rule search:
 rule select_arc:
     input:
         config="results/{experiment}/config/select_arc.json",
-        manifest="results/{experiment}/data/manifest.json",
-        arrays=ARRAYS,
+        manifest=manifest,
+        arrays=arrays,
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
     output:
         candidates="results/{experiment}/search/s{seed}/own/candidates.parquet",
@@ -68,11 +68,11 @@ rule select_arc:
 rule score_arcs:
     input:
         config="results/{experiment}/config/select_arc.json",
-        manifest="results/{experiment}/data/manifest.json",
-        arrays=ARRAYS,
+        manifest=manifest,
+        arrays=arrays,
         supernet="results/{experiment}/search/s{seed}/supernet.pt",
         own="results/{experiment}/search/s{seed}/own/candidates.parquet",
-        random_arcs="results/{experiment}/random_arcs.parquet",
+        random_arcs=random_arcs_table,
         named_arcs=collect(
             "results/{{experiment}}/arcs/{named}.txt", named=named_networks
         ),

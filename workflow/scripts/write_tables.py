@@ -91,12 +91,12 @@ def write_networks(path: str, name: str, metrics: list[dict]) -> None:
     reporting.write_page(path, title, [table])
 
 
-def write_settings(path: str, name: str, config: Path, tables: list[str]) -> None:
+def write_settings(path: str, name: str, stages: list[Path], tables: list[str]) -> None:
     """The settings as each stage has seen them, and what made each table."""
     settings = []
-    for stage, model in STAGES.items():
-        described = describe(read_stage(config / f"{stage}.json", model))
-        settings += [[stage, row.key, row.value, row.meaning] for row in described]
+    for file in stages:
+        described = describe(read_stage(file, STAGES[file.stem]))
+        settings += [[file.stem, row.key, row.value, row.meaning] for row in described]
     makers = []
     for table in tables:
         made_by = read_provenance(Path(table))
@@ -115,4 +115,4 @@ searches = [read_search(Path(table).parent)[1] for table in files.candidates]
 write_comparison(snakemake.output.comparison, experiment, metrics, searches)
 write_networks(snakemake.output.networks, experiment, metrics)
 tables = [files.random_arcs, *files.searches, *files.candidates, *files.signals, *files.epochs, files.metrics]
-write_settings(snakemake.output.settings, experiment, Path(files.config[0]).parent, tables)
+write_settings(snakemake.output.settings, experiment, list(map(Path, files.config)), tables)
