@@ -168,7 +168,7 @@ def test_compare_says_what_its_runs_can_show() -> None:
     assert "found against random" in first
     assert second == f"x: {what_shows(4, 12, measured_spread(searched, random))}"
     assert "as measured between 4 and 12" in second
-    (only,) = sentences({"x": metrics(searched[:1], random[:8])}, [])
+    (only,) = sentences({"x": metrics(searched[:1], random[:8])}, [], {})
     assert "cannot give less than 0.111" in only
 
 
