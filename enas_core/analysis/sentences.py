@@ -24,14 +24,13 @@ def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference], che
         row, reasons = summarise(metrics, checked.get(name))
         if row["signal"] is not None:
             lines.append(f"{name}: {about_signal(row, reasons)}")
-        lines.append(_about_one(name, metrics))
+        lines.append(_about_one(name, row, reasons))
         lines += _about_power(name, metrics)
     lines += [_about_two(difference) for difference in found]
     return lines
 
 
-def _about_one(name: str, metrics: Sequence[Row]) -> str:
-    row, reasons = summarise(metrics)
+def _about_one(name: str, row: Row, reasons: Mapping[str, str]) -> str:
     if row["p_value"] is None:
         return f"{name}: found against random: {reasons['p_value']}"
     reason = f" ({reasons['p_value']})" if "p_value" in reasons else ""
