@@ -60,7 +60,7 @@ def project_epoch(split: Split, size: int) -> Work:
     """One pass of this project's pipeline, its draws included."""
 
     def work(k: int) -> None:
-        plan = plan_epoch(split, AUGMENTATION, seed=1, epoch=k)
+        plan = plan_epoch(split, AUGMENTATION, seed=k)
         for start in range(0, len(split), size):
             training_batch(split, plan, AUGMENTATION, start, start + size)
 

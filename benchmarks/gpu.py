@@ -33,6 +33,7 @@ from enas_core.spaces.networks import Network, Supernet
 from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import hits
+from enas_core.training.randomness import noise_factors
 from enas_core.training.schedule import drop_path_keep_probs, steps_per_epoch
 from enas_core.training.step_log import StepLog
 
@@ -202,15 +203,15 @@ def check_no_waiting(size: Size, device: torch.device) -> dict[str, Any]:
     labels = torch.randint(models.CLASSES, (64,), generator=generator)
     split = Split(*(t.to(device) for t in (images, labels, torch.full((3,), 1 / 64), torch.full((3,), -2.0))))
     network = models.network(uniform_arc(0), size.augment_layers, size.augment_filters).to(device)
-    log, plan = StepLog(3, device), plan_epoch(split, Augmentation(cutout=16), 1, 0)
+    log, plan = StepLog(3, device), plan_epoch(split, Augmentation(cutout=16), 0)
     sgd = models.FlatSGD(models.trained_parameters(network, models.AUGMENT), models.AUGMENT)
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")
     try:
         for step in range(3):
             batch, target = training_batch(split, plan, Augmentation(cutout=16), 16 * step, 16 * step + 16)
-            keep = drop_path_keep_probs(models.AUGMENT.model_copy(update={"num_layers": size.augment_layers}), step, 9)
-            outputs = network(batch, *factors(network, 16, step, models.AUGMENT.keep_prob, keep))
+            keep = drop_path_keep_probs(models.AUGMENT.drop_path_keep_prob, network.depth, step, 9)
+            outputs = network(batch, *noise_factors(network, device, 16, step, models.AUGMENT.keep_prob, keep))
             cross_entropy, loss = models.loss_of(outputs, target, models.AUGMENT)
             loss.backward()
             log.record(step, cross_entropy, sgd.step(models.LEARNING_RATE), hits(outputs[0], target))

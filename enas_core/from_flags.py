@@ -21,7 +21,7 @@ from cyclopts import Parameter
 
 from enas_core.console import UserError, log
 from enas_core.options import AfterDashes, run_command
-from enas_core.settings.experiment import Experiment
+from enas_core.settings.experiment import experiment_model
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.micro.arc import OPS
 
@@ -221,7 +221,7 @@ def _translate(command: list[str]) -> tuple[dict[str, tuple[str, Any]], list[str
 
 def _nested(settings: dict[str, Any]) -> dict[str, Any]:
     """Dotted keys as nested mappings, in the order of an experiment's sections."""
-    result: dict[str, Any] = dict.fromkeys(Experiment.model_fields)
+    result: dict[str, Any] = dict.fromkeys(experiment_model("micro").model_fields)
     for key, value in settings.items():
         *parents, last = key.split(".")
         place = result

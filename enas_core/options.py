@@ -153,7 +153,8 @@ def run_command(command: Callable[..., None], arguments: Sequence[str] | None = 
 
 def command_line_of(name: str) -> App:
     """A command line without commands."""
-    return App(name=name, version=version)
+    # As with most programs, an option that is given again replaces what was given before.
+    return App(name=name, version=version, default_parameter=Parameter(allow_repeating=True))
 
 
 def version() -> str:

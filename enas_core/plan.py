@@ -1,14 +1,15 @@
-"""Command `plan`: the cost of a target before it is paid, in device-hours, memory and wall-clock time.
+"""Command `plan`: the cost of a target before it is paid, in device-hours, memory and wall-clock time, and what its
+comparison of found and random networks can show for that.
 
 Reads config.yaml and what is left to do of it; prints a plan. Snakemake's dry run says which jobs are left, a short
-calibration what each costs.
+calibration what each costs, the spread of networks in `results` or a published one what can be shown.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,10 @@ from enas_core.planning.printing import NOTES, describe_costs, describe_jobs, de
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.variants import home_of
 from enas_core.settings.workflow import Workflow, load_workflow
+
+NOTHING = "nothing to do: all files are there and up to date"
+RESULTS = Path("results")
+"""Where Snakemake's rules write, in the working folder."""
 
 
 def numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
@@ -61,11 +66,13 @@ def plan(
     """Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.
 
     What is left says Snakemake's dry run, what it costs a short calibration. What follows -- is given to Snakemake.
+    Last comes which differences of found and random networks the numbers of them in config.yaml can show.
     """
     workflow = load_workflow(configfile)
     jobs = read_jobs(dry_run(targets, configfile, after_dashes))
     if not jobs:
-        print("nothing to do: all files are there and up to date")
+        all_jobs = read_jobs(dry_run(targets, configfile, ["--forceall", *after_dashes]))
+        print("\n".join([NOTHING, *evidence(all_jobs, experiments_of(all_jobs, workflow, configfile))]))
         return
     experiments = experiments_of(jobs, workflow, configfile)
     stages = dict.fromkeys((job.experiment, STAGE_OF[job.rule]) for job in jobs if job.rule in STAGE_OF)
@@ -83,7 +90,17 @@ def plan(
     ]
     measured = [describe_costs(*key, value) for key, value in measured_costs.items()]
     table = describe_jobs(jobs, seconds, costs)
-    print("\n".join([*measured, "", *table, "", *describe_wall_clock(jobs, seconds, gpus), "", NOTES]))
+    wall_clock = describe_wall_clock(jobs, seconds, gpus)
+    print("\n".join([*measured, "", *table, "", *wall_clock, "", NOTES, *evidence(jobs, experiments)]))
+
+
+def evidence(jobs: Sequence[Job], experiments: Mapping[str, Experiment]) -> list[str]:
+    """What the comparisons among the jobs can show, below an empty line and a title; nothing where there are none."""
+    from enas_core.planning.evidence import describe_evidence
+
+    compared = [job.experiment for job in jobs if job.rule == "compare"]
+    lines = [describe_evidence(name, experiments[name], RESULTS) for name in compared]
+    return ["", "What can be shown", *lines] if lines else []
 
 
 def experiments_of(jobs: Sequence[Job], workflow: Workflow, configfile: Path) -> dict[str, Experiment]:

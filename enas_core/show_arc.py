@@ -24,9 +24,7 @@ DEFAULT_SIZE = all_defaults(NetworkSize)
 
 
 def show_arc(
-    arc: Annotated[
-        str, Parameter(help='the integers in quotes ("0 2 0 0 ..."), or a file that holds them (arcs/NAME.txt)')
-    ],
+    arc: Annotated[str, Parameter(help='the arc in quotes ("0 2 0 0 ..."), or a file that holds it (arcs/NAME.txt)')],
     /,
     *,
     size: Annotated[NetworkSize, TogetherInOneClass] = DEFAULT_SIZE,

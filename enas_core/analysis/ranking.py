@@ -39,9 +39,9 @@ def split_half_reliability(correct: NDArray[np.bool_]) -> Estimate:
     stepped up from half to all images by the formula of Spearman and Brown (1910), which holds it at -1 at least."""
     arcs, images = correct.shape
     if arcs < MIN_RANKED:
-        return Estimate(reason=f"reliability needs at least {MIN_RANKED} arcs, there {_are(arcs)}")
+        return Estimate(reason=f"needs at least {MIN_RANKED} arcs, there {_are(arcs)}")
     if images < 2:
-        return Estimate(reason="reliability needs at least 2 images, there is 1")
+        return Estimate(reason="needs at least 2 images, there is 1")
     if (correct == correct[0]).all():
         return Estimate(reason="all arcs are right on the same images")
 
@@ -77,10 +77,10 @@ def agreement(scores: Sequence[Mapping[str, float]]) -> Estimate:
 
     The mean over all pairs of seeds of Spearman's rank correlation, of the arcs that every seed has scored."""
     if len(scores) < 2:
-        return Estimate(reason=f"agreement needs at least 2 search seeds, there {_are(len(scores))}")
+        return Estimate(reason=f"needs at least 2 search seeds, there {_are(len(scores))}")
     arcs = sorted(set.intersection(*[set(of_seed) for of_seed in scores]))
     if len(arcs) < MIN_RANKED:
-        return Estimate(reason=f"agreement needs at least {MIN_RANKED} random arcs, there {_are(len(arcs))}")
+        return Estimate(reason=f"needs at least {MIN_RANKED} random arcs, there {_are(len(arcs))}")
     table = np.array([[of_seed[arc] for arc in arcs] for of_seed in scores])
     if (table == table[:, :1]).all(axis=1).any():
         return Estimate(reason="to one search seed all random arcs are the same")

@@ -89,7 +89,24 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "seconds": math.fsum(row["seconds"] for row in epochs),
         "search_seconds": own_search.seconds if own_search else None,
         "device": made_by.get("device"),
+        "valid_accuracy": last["valid_accuracy"],
     }
+
+
+def finished_trainings(folder: Path, fingerprint: str) -> list[Row]:
+    """Network, role and test accuracy of an experiment's trainings that are finished, from their tables alone. Those of
+    other settings than the ones with this fingerprint count for nothing, and neither does what is no such table."""
+    trainings = []
+    for path in sorted(folder.glob("networks/*/seed*/epochs.parquet")):
+        try:
+            last = _read_rows(path, "augment_epochs", required=("network", "test_accuracy"))[-1]
+            made_by = read_provenance(path)
+            role, _ = _origin(path, made_by)
+        except UserError:
+            continue
+        if made_by.get("config_fingerprint") == fingerprint:
+            trainings.append({"network": last["network"], "role": role, "test_accuracy": last["test_accuracy"]})
+    return trainings
 
 
 def _origin(path: Path, made_by: Mapping[str, Any]) -> tuple[str, int | None]:

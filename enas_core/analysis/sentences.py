@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from enas_core.analysis.comparison import Difference, summarise
+from enas_core.analysis.comparison import Difference, accuracies, summarise
+from enas_core.analysis.power import lowest_p, measured_spread, what_shows
 from enas_core.analysis.results import Row
 from enas_core.analysis.signal import in_words, sentence
 from enas_core.analysis.statistics import ALPHA
@@ -23,13 +24,13 @@ def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference], che
         row, reasons = summarise(metrics, checked.get(name))
         if row["signal"] is not None:
             lines.append(f"{name}: {about_signal(row, reasons)}")
-        lines.append(_about_one(name, metrics))
+        lines.append(_about_one(name, row, reasons))
+        lines += _about_power(name, metrics)
     lines += [_about_two(difference) for difference in found]
     return lines
 
 
-def _about_one(name: str, metrics: Sequence[Row]) -> str:
-    row, reasons = summarise(metrics)
+def _about_one(name: str, row: Row, reasons: Mapping[str, str]) -> str:
     if row["p_value"] is None:
         return f"{name}: found against random: {reasons['p_value']}"
     reason = f" ({reasons['p_value']})" if "p_value" in reasons else ""
@@ -69,6 +70,14 @@ def _about_truth(row: Row, reasons: Mapping[str, str]) -> str:
     if high < 0:
         return f"trained from scratch, networks reverse it: {number}"
     return f"that it says anything about networks trained from scratch is not shown: {number}"
+
+
+def _about_power(name: str, metrics: Sequence[Row]) -> list[str]:
+    """Which difference so many networks could show. Too few to show any have been called so already."""
+    searched, random = accuracies(metrics, "searched"), accuracies(metrics, "random")
+    if lowest_p(len(searched), len(random)) >= ALPHA:
+        return []
+    return [f"{name}: {what_shows(len(searched), len(random), measured_spread(searched, random))}"]
 
 
 def _about_two(difference: Difference) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from enas_core.console import UserError
 from enas_core.data.manifest import Manifest
-from enas_core.settings.checks import check_augmentation, check_held_out, check_training
+from enas_core.settings.checks import check_augmentation, check_training
 from enas_core.settings.stages import AugmentStage, SearchStage
 from enas_core.settings.training import Training
 from enas_core.spaces.space import NetworkShape
@@ -24,14 +24,10 @@ def require_fit(settings: SearchStage | AugmentStage, manifest: Manifest, folder
     """Raise UserError, one line that names `folder`, unless a stage can train on the images in it."""
     if manifest.dataset != settings.dataset:
         raise UserError(f"{folder}: holds {manifest.dataset!r}, the settings are for {settings.dataset!r}")
-    images = manifest.images.train
     section, training = _trained_section(settings)
     try:
-        if isinstance(settings, SearchStage):
-            held_out = settings.search.valid_images
-            check_held_out(held_out, images)
-            images -= held_out
-        check_training(section, training, settings.search_space, shape_for(training, manifest), images)
+        shape = shape_for(training, manifest)
+        check_training(section, training, settings.search_space, shape, manifest.images.train)
         check_augmentation(settings.augmentation, manifest.image_size)
     except UserError as error:
         raise UserError(f"{folder} does not fit the settings: {error}") from None

@@ -21,6 +21,7 @@ from enas_core.console import log
 from enas_core.data.cifar import CifarFiles, read_cifar, torchvision_files
 from enas_core.data.collect import collect_arrays, mean_and_std
 from enas_core.data.digits import read_digits
+from enas_core.data.noise import add_noise
 from enas_core.data.parquet import read_parquet
 from enas_core.files.atomic import atomic_path
 from enas_core.files.inputs import Inputs
@@ -55,6 +56,8 @@ def prepare(
     else:
         parts = read_cifar(source.name, cifar_files or torchvision_files(source.name), data_path, download_dir, digests)
     arrays = collect_arrays(source, parts, where=str(data_path or source.source))
+    if source.noise is not None:
+        arrays = add_noise(arrays, source.noise)
     mean, std = mean_and_std(arrays["train_images.npy"])
     counts = {part: len(arrays[f"{part}_labels.npy"]) for part in ("train", "test")}
     manifest = {

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from enas_core.console import UserError
 from enas_core.data.manifest import MANIFEST, Manifest, read_manifest
+from enas_core.settings.training import Training
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -48,6 +49,12 @@ class Dataset(NamedTuple):
     train: Split
     test: Split
     manifest: Manifest
+
+
+def divided(images: Split, training: Training) -> tuple[Split, Split]:
+    """The training images that a section trains on, and those that it holds out."""
+    held_out = len(images) - training.valid_images
+    return images.part(0, training.trained_images(len(images))), images.part(held_out, len(images))
 
 
 def load_prepared(folder: Path, device: torch.device) -> Dataset:

@@ -1,8 +1,4 @@
-"""The files that stages emit: Parquet tables with fixed schemas, and atomic writing of any file.
-
-Fractions are in 0..1, times in seconds, speeds in images per second; `arc` is the integer form.
-Every table's metadata says what made it (`provenance`).
-"""
+"""Files that are written whole or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {"experiment": _S, "dataset": _S, "network": _S, "space": _S, "arc": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(
             "learning_rate drop_path_keep_prob train_loss train_accuracy test_loss test_accuracy"
-            " images_per_second seconds".split(),
+            " valid_loss valid_accuracy images_per_second seconds".split(),
             _F,
         )
     ),
@@ -62,7 +62,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {"experiment": _S, "trained_by": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
         | {"search_seed": _I, "seed": _I}
         | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
-        | {"seconds": _F, "search_seconds": _F, "device": _S}
+        | {"seconds": _F, "search_seconds": _F, "device": _S, "valid_accuracy": _F}
     ),
     "comparison": pa.schema(
         {"experiment": _S, "dataset": _S, "n_searched": _I, "n_random": _I}
@@ -88,10 +88,12 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """Columns of each kind of table.
 
-* Both kinds of epochs: `epoch` counts from 0. `train_loss` and `test_loss` are the mean cross-entropy of the main
-  classifier in nats, `drop_path_keep_prob` is that of the last layer at the epoch's end.
+* Both kinds of epochs: `epoch` counts from 0. The losses are the mean cross-entropy of the main classifier in nats,
+  `drop_path_keep_prob` is that of the last layer at the epoch's end.
 * `search_epochs`: `controller_reward`, `_loss`, `_entropy` and `_grad_norm` are means over the epoch's updates, and
   null where no controller is trained.
+* `augment_epochs`: `valid_loss` and `valid_accuracy` are those of the images that `augment.valid_images` holds out, and
+  null where it holds out none.
 * `candidates`: `source` is `policy`, `random` or `named`, and `policy` names the policy that has proposed the arc,
   null for the other sources. `params` and `macs` are those of the arc's path through the supernet, for one image and
   without auxiliary head.
@@ -103,8 +105,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 * `metrics` has one row a training. `trained_by` is the experiment that has trained the network, another one than
   `experiment` for random networks that come from there (`baseline.from`). `params` and `macs` are those of the
   stand-alone network, for one image and without auxiliary head. `shared_accuracy` is measured in the network's own
-  supernet if a search has found it, and is the mean over the search seeds for others. `seconds` and `search_seconds`
-  are the times of the epochs of the training, and of the search that found the network.
+  supernet if a search has found it, and is the mean over the search seeds for others. `test_accuracy` and
+  `valid_accuracy` are those of the last epoch, the latter null where no images are held out. `seconds` and
+  `search_seconds` are the times of the epochs of the training, and of the search that found the network.
 * `comparison`: see `enas_core.analysis.comparison.summarise`.
 * `ablation` has one row a search of a variant of `experiment`: `preset` with the search setting `key` changed to the
   other preset's value, null for the preset itself. The columns of `signal` follow; `candidates_mean` is the children's

@@ -55,12 +55,6 @@ class Cost(NamedTuple):
     device: str
 
 
-def num_test(source: Source) -> int:
-    """Number of test images."""
-    available = DATASETS[source.name].test_images or source.split_test_images or 0
-    return min(available, source.max_test_images or available)
-
-
 class Clock:
     """Watches a training, as its saver would, and notes when laps end."""
 
@@ -110,7 +104,7 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
         images = torch.randint(256, (max(count, least), size, size, channels), dtype=torch.uint8, device=device)
         return Split(images, torch.randint(classes, (len(images),), device=device), scale, shift)
 
-    train, test = split(source.num_train), split(num_test(source))
+    train, test = split(source.num_train), split(source.num_test)
     manifest = Manifest(
         format=1,
         dataset=source.name,
@@ -128,11 +122,11 @@ def measure_search(settings: SearchStage, source: Source, device: torch.device, 
     """Steps, evaluations and policy updates of a search; each step and evaluation proposes an arc of its own."""
     from enas_core.training.supernet import SupernetTraining
 
-    search = settings.search
+    search = settings.search.model_copy(update={"max_train_images": None})
     images = search.batch_size * BLOCK[device.type] * (WARM_UP + LAPS)
     data = random_images(source, search.valid_images + images, device)
     short = data._replace(train=data.train.part(0, search.valid_images + images))
-    training = SupernetTraining(settings, short, seed=0, device=device)
+    training = SupernetTraining(settings.model_copy(update={"search": search}), short, seed=0, device=device)
     training.at.start_clock()
     steps = Clock(device.type)
     training.train_children(steps)
@@ -181,7 +175,8 @@ def measure_augment(settings: AugmentStage, source: Source, device: torch.device
     """Steps and evaluations of one arc's training, in a short epoch."""
     from enas_core.training.network import NetworkTraining
 
-    augment = settings.augment.model_copy(update={"num_epochs": 1})
+    changes = {"num_epochs": 1, "valid_images": 0, "max_train_images": None}
+    augment = settings.augment.model_copy(update=changes)
     laps = WARM_UP + AUGMENT_LAPS
     images = augment.batch_size * BLOCK[device.type] * laps
     data = random_images(source, images, device)

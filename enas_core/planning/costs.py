@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from enas_core.planning.calibrate import Cost, num_test
+from enas_core.planning.calibrate import Cost
 from enas_core.policies import policy_class
 from enas_core.settings.experiment import Experiment
 from enas_core.training.schedule import steps_per_epoch
@@ -26,8 +26,8 @@ def typical(costs: Sequence[Cost]) -> Cost:
 def search_seconds(experiment: Experiment, cost: Cost) -> float:
     """Of one search: steps, rewards and updates of the policy, validation and test of each epoch."""
     search, data = experiment.search, experiment.dataset
-    steps = steps_per_epoch(data.num_train - search.valid_images, search.batch_size)
-    evaluations = sum(steps_per_epoch(n, search.batch_size) for n in (search.valid_images, num_test(data)))
+    steps = steps_per_epoch(search.trained_images(data.num_train), search.batch_size)
+    evaluations = sum(steps_per_epoch(n, search.batch_size) for n in (search.valid_images, data.num_test))
     updates, arcs = policy_class(search.policy).plan(search)
     rewards = updates * arcs
     epoch = steps * cost.step + (rewards + evaluations) * cost.forward + updates * cost.once
@@ -41,10 +41,11 @@ def scoring_seconds(experiment: Experiment, cost: Cost, arcs: int) -> float:
 
 
 def augment_seconds(experiment: Experiment, cost: Cost) -> float:
-    """Of one training, with its test after each epoch."""
+    """Of one training, with the evaluation of test and held-out images after each epoch."""
     augment, data = experiment.augment, experiment.dataset
-    train, test = (steps_per_epoch(n, augment.batch_size) for n in (data.num_train, num_test(data)))
-    return cost.start + augment.num_epochs * (train * cost.step + test * cost.forward)
+    steps = steps_per_epoch(augment.trained_images(data.num_train), augment.batch_size)
+    evaluations = sum(steps_per_epoch(n, augment.batch_size) for n in (augment.valid_images, data.num_test))
+    return cost.start + augment.num_epochs * (steps * cost.step + evaluations * cost.forward)
 
 
 STAGE_OF = {"search": "search", "select_arc": "select_arc", "score_arcs": "select_arc", "augment": "augment"}

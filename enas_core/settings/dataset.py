@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Count, Seed, Settings, all_defaults
+from enas_core.fields import Count, Float, Seed, Settings, all_defaults
 
 DatasetName = Literal["cifar10", "cifar100", "digits"]
 
@@ -47,6 +47,22 @@ CLASSES: dict[str, list[str]] = {
 """Class names in the order of the labels."""
 
 
+class Noise(Settings):
+    """Images made harder, once, when they are prepared: a pixel x in 0..1 becomes `contrast * x + brightness` plus a
+    normal deviate, cut to 0..1. For datasets on which every network is right, such as the digits."""
+
+    contrast: Annotated[Float, Field(gt=0, le=1)] = 1.0
+    """What pixels are multiplied by."""
+    brightness: Annotated[Float, Field(ge=-1, le=1)] = 0.0
+    """What is added to them."""
+    deviation: Annotated[Float, Field(ge=0, le=1)]
+    """Standard deviation of the noise."""
+    test_copies: Annotated[int, Field(ge=1, le=100)] = 1
+    """So many times each test image is there, each time with noise of its own: accuracies are measured more finely."""
+    seed: Seed = 0
+    """Seed of the noise."""
+
+
 class Source(Settings):
     """Which images are used, and how they are divided."""
 
@@ -63,6 +79,8 @@ class Source(Settings):
     """For a dataset without a test part (digits): so many images, drawn at random, become it."""
     split_seed: Seed = 0
     """Seed of that draw."""
+    noise: Noise | None = None
+    """Noise that makes the images harder; null: none."""
 
     @model_validator(mode="after")
     def _check(self) -> Source:
@@ -81,6 +99,13 @@ class Source(Settings):
         """Number of training images."""
         available = DATASETS[self.name].train_images - (self.split_test_images or 0)
         return min(available, self.max_train_images or available)
+
+    @property
+    def num_test(self) -> int:
+        """Number of test images."""
+        available = DATASETS[self.name].test_images or self.split_test_images or 0
+        taken = min(available, self.max_test_images or available)
+        return taken * (self.noise.test_copies if self.noise is not None else 1)
 
 
 class Augmentation(Settings):

@@ -21,21 +21,26 @@ class Described(NamedTuple):
     meaning: str
 
 
-def describe(settings: Settings, prefix: str = "") -> list[Described]:
-    """All settings below `prefix`: first those that stand there themselves, then section by section."""
+def describe(settings: Settings) -> list[Described]:
+    """All settings: first those that stand at the top, then section by section."""
+    return _below("", settings, settings.model_dump(by_alias=True))
+
+
+def _below(prefix: str, settings: Settings, written: dict[str, Any]) -> list[Described]:
+    """The settings of the section whose keys begin with `prefix`, as far as they are `written` into a stage's file: a
+    space's settings on which the stage does not depend are not."""
     rows: list[Described] = []
     sections: list[Described] = []
     for name, field in type(settings).model_fields.items():
-        key = f"{prefix}{field.alias or name}"
+        key = field.alias or name
         value = getattr(settings, name)
+        if key not in written:
+            continue
         if isinstance(value, Settings):
-            sections += describe(value, f"{key}.")
+            sections += _below(f"{prefix}{key}.", value, written[key])
         else:
-            rows.append(
-                Described(
-                    key, json.dumps(to_jsonable_python(_plain(value))), " ".join((field.description or "").split())
-                )
-            )
+            meaning = " ".join((field.description or "").split())
+            rows.append(Described(f"{prefix}{key}", json.dumps(to_jsonable_python(_plain(value))), meaning))
     return rows + sections
 
 

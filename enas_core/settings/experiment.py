@@ -1,7 +1,7 @@
 """One named entry of config.yaml, with all its sections.
 
-A space's own settings (`num_nodes` of the micro space, for example) stand in the same sections as everybody's. So the
-model of an experiment is made for its space: `experiment_model("micro")` is `Experiment` with those fields added.
+A space's own settings stand in the same sections as everybody's. So the model of an experiment is made for its space:
+`experiment_model("micro")` is `Experiment` with the fields of the micro space added.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from enas_core.settings.ablation import Ablation
 from enas_core.settings.arcs import ArcSource, Transfer
 from enas_core.settings.augment import AugmentSection
 from enas_core.settings.baseline import Baseline
-from enas_core.settings.checks import check_augmentation, check_held_out, check_training
+from enas_core.settings.checks import check_augmentation, check_training
 from enas_core.settings.dataset import DATASETS, Dataset
 from enas_core.settings.networks import RESERVED
 from enas_core.settings.search import Controller, SearchSection
@@ -41,19 +41,30 @@ class PresetChoice(Settings):
     """`original`: the authors' program as it is. `corrected`: each of its surprises as it should be."""
 
 
-class Experiment(PresetChoice):
-    """One named entry of config.yaml, without what its space adds."""
+class SpaceChoice(Settings):
+    """Which arcs there are, in an experiment and in each stage that has arcs."""
 
     space: Annotated[str, AfterValidator(_known_space)] = DEFAULT_SPACE
     """The search space."""
-    cpu_threads: Threads = 2
-    """Threads of each training on a CPU. A setting, since results on a CPU depend on it."""
+
+
+class Computation(Settings):
+    """How networks are computed, in an experiment and in each stage that has networks."""
+
+    cpu_threads: Threads = 1
+    """Threads of each training on a CPU. A setting, since results on a CPU depend on it. Small networks are fastest on
+    one thread, with another training beside them on the next core."""
     precision: Precision = "fp32"
     """Of feature maps and convolutions. `bf16`: bfloat16, for GPUs; weights, statistics of batch norm, logits, loss
     and optimiser stay in float32."""
     compile: Compile = "auto"
     """`auto`: on a GPU, networks are compiled (minutes at the start, faster steps, results equal but for rounding);
     on a CPU, where that does not pay, never. `off`: never."""
+
+
+class Experiment(Computation, SpaceChoice, PresetChoice):
+    """One named entry of config.yaml, without what its space adds."""
+
     dataset: Dataset
     search: SearchSection = all_defaults(SearchSection)
     select: Select = all_defaults(Select)
@@ -61,19 +72,14 @@ class Experiment(PresetChoice):
     baseline: Baseline = all_defaults(Baseline)
     ablation: Ablation = all_defaults(Ablation)
     arcs: dict[Name, ArcSource] = Field(default={})
-    """Further networks to augment: an arc in its integer form, or `{from: EXPERIMENT}`."""
+    """Further networks to augment: an arc in its text form, or `{from: EXPERIMENT}`."""
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
         facts = DATASETS[self.dataset.name]
-        images, held_out = self.dataset.num_train, self.search.valid_images
-        check_held_out(held_out, images)
-        for section, training, count in (
-            ("search", self.search, images - held_out),
-            ("augment", self.augment, images),
-        ):
+        for section, training in (("search", self.search), ("augment", self.augment)):
             shape = training.shape(facts.size, facts.channels, facts.classes)
-            check_training(section, training, self.search_space, shape, count)
+            check_training(section, training, self.search_space, shape, self.dataset.num_train)
         check_augmentation(self.dataset.augmentation, facts.size)
         self._check_sampler()
         for name, arc in self.arcs.items():
@@ -81,14 +87,8 @@ class Experiment(PresetChoice):
         return self
 
     def _check_sampler(self) -> None:
-        sampler = self.baseline.sampler
         try:
-            self.search_space.baseline(sampler, seed=0, count=1)
-        except KeyError:
-            samplers = ", ".join(self.search_space.samplers)
-            raise UserError(
-                f"baseline.sampler: {sampler!r} is not in the space {self.space}; allowed: {samplers}"
-            ) from None
+            self.search_space.check_sampler(self.baseline.sampler)
         except UserError as error:
             raise UserError(f"baseline.sampler: {error}") from None
 

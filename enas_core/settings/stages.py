@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from pydantic import SerializeAsAny, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Compile, Precision, Settings, Threads
+from enas_core.fields import Settings
 from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
-from enas_core.settings.experiment import Experiment
+from enas_core.settings.experiment import Computation, Experiment, SpaceChoice
 from enas_core.settings.mistakes import explain, first_mistake, message_of
 from enas_core.settings.search import Search
 from enas_core.settings.select import Select
@@ -39,11 +39,10 @@ class PrepareDataStage(Settings):
     dataset: Source
 
 
-class ArcStage(Settings):
+class ArcStage(SpaceChoice):
     """What every stage depends on that handles arcs."""
 
     experiment: ExperimentName
-    space: str
     space_settings: SerializeAsAny[Settings]
     """Those of the space's own settings that the stage depends on; the others have their defaults here."""
 
@@ -71,13 +70,10 @@ class RandomArcsStage(ArcStage):
     random_arcs: RandomArcs
 
 
-class TrainingStage(ArcStage):
+class TrainingStage(ArcStage, Computation):
     """What every stage depends on that computes with networks."""
 
     dataset: DatasetName
-    cpu_threads: Threads
-    precision: Precision
-    compile: Compile
     augmentation: Augmentation
 
 

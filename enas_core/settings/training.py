@@ -17,6 +17,12 @@ class Training(Settings):
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=2)]
     """Images a step."""
+    valid_images: Annotated[int, Field(ge=0, le=1_000_000)]
+    """The last so many training images are held out: nothing is trained on them."""
+    max_train_images: Count | None = None
+    """Train on the first so many of those training images that are not held out; null: on all of them. Which images
+    are held out does not depend on it: they stay the last ones of the dataset's training part, as
+    `dataset.max_train_images` leaves it."""
     num_layers: Count
     """Layers of the network; those in which it halves its feature maps come on top."""
     num_filters: Filters
@@ -60,6 +66,11 @@ class Training(Settings):
     sync_batch_norm: bool = True
     """Of a training on several GPUs: whether batch norm's statistics are those of the whole batch, so that results
     do not depend on the number of GPUs, or (false, faster) of each GPU's part of it."""
+
+    def trained_images(self, images: int) -> int:
+        """How many of a dataset's `images` training images it trains on: so many of the first ones."""
+        rest = images - self.valid_images
+        return min(rest, self.max_train_images or rest)
 
     def shape(self, image_size: int, in_channels: int, num_classes: int) -> NetworkShape:
         """Of the networks that this section trains on such images."""

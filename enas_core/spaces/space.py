@@ -139,6 +139,11 @@ class SearchSpace(ABC):
         """Ways to draw an arc at random from a seed, by the name that `baseline.sampler` says."""
         return {"uniform": self.uniform}
 
+    def check_sampler(self, name: str) -> None:
+        """Raise UserError, one line, unless the sampler called `name` can draw arcs of this space."""
+        if name not in self.samplers:
+            raise UserError(f"{name!r} is not in the space {self.name}; allowed: {', '.join(self.samplers)}")
+
     def baseline(self, sampler: str, seed: int, count: int) -> list[Arc]:
         """Random arcs 0..count-1. Arc i is drawn from seed + i, so that more arcs leave the first ones as they are."""
         draw = self.samplers[sampler]

@@ -12,7 +12,7 @@ import torch
 from enas_core.console import log, progress
 from enas_core.data.batches import plan_epoch, training_batch
 from enas_core.data.fit import shape_for
-from enas_core.data.prepared import Dataset
+from enas_core.data.prepared import Dataset, Split, divided
 from enas_core.settings.stages import AugmentStage
 from enas_core.spaces.layers import initialise
 from enas_core.spaces.space import Arc
@@ -29,7 +29,8 @@ from enas_core.training.schedule import drop_path_keep_probs, learning_rate
 
 
 class NetworkTraining:
-    """One training of one arc; `network_name` is what the tables call the network."""
+    """One training of one arc; `network_name` is what the tables call the network. The last `valid_images` training
+    images, if any, are held out and evaluated after each epoch."""
 
     def __init__(
         self,
@@ -46,28 +47,29 @@ class NetworkTraining:
         self.network_name, self.processes = network_name, processes
         augment = settings.augment
         name = f"{network_name} seed {seed}"
+        self.train_split, self.valid_split = divided(data.train, augment)
 
         shape = shape_for(augment, data.manifest)
         self.network = settings.search_space.network(arc, shape, augment.bn_zero_debias)
         initialise(self.network, augment.init_fan_in, torch.Generator().manual_seed(stream_seed(seed, "weights")))
         accelerate(self.network.to(device), settings, device, processes)
 
-        self.descent = Descent(name, self.network, augment, len(data.train), processes)
+        self.descent = Descent(name, self.network, augment, len(self.train_split), processes)
         self.epochs = Epochs(name, augment.num_epochs, "test_accuracy", events)
         self.at = Position()
 
     def train(self, watch: Watch) -> None:
         """All epochs that are left. `watch` is told of every step, and saves now and then."""
-        settings, augment, data = self.settings, self.settings.augment, self.data
+        settings, augment, train_split = self.settings, self.settings.augment, self.train_split
         descent, at = self.descent, self.at
         at.start_clock()
         while at.epoch < augment.num_epochs:
             # One pass over the training images.
-            plan = plan_epoch(data.train, settings.augmentation, stream_seed(self.seed, "images", at.epoch))
+            plan = plan_epoch(train_split, settings.augmentation, stream_seed(self.seed, "images", at.epoch))
             steps = range(at.step, descent.steps)
             for step in progress(steps, f"{descent.name} epoch {at.epoch}", descent.steps, at.step):
                 batch = descent.batch(step)
-                images, labels = training_batch(data.train, plan, settings.augmentation, batch.start, batch.stop)
+                images, labels = training_batch(train_split, plan, settings.augmentation, batch.start, batch.stop)
                 drop_path, dropout = noise_factors(
                     self.network,
                     self.device,
@@ -85,10 +87,10 @@ class NetworkTraining:
                 watch.step()
             self.require_finite()
 
-            # The test images, which choose nothing. What is saved after one of their batches starts with the first.
-            test_loss, test_accuracy = evaluate_network(
-                self.network, data.test, augment.batch_size, watch.step, self.processes
-            )
+            # The test images, which choose nothing, and those that are held out. What is saved after one of their
+            # batches starts with the first.
+            test_loss, test_accuracy = self._evaluate(self.data.test, watch)
+            valid_loss, valid_accuracy = self._evaluate(self.valid_split, watch)
             at.tick()
             train_loss, train_accuracy = descent.means()
             self.epochs.add(
@@ -106,12 +108,20 @@ class NetworkTraining:
                     "train_accuracy": train_accuracy,
                     "test_loss": test_loss,
                     "test_accuracy": test_accuracy,
+                    "valid_loss": valid_loss,
+                    "valid_accuracy": valid_accuracy,
                     "images_per_second": descent.images / at.train_seconds,
                     "seconds": at.seconds,
                 }
             )
             at.next_epoch()
             watch.save()
+
+    def _evaluate(self, split: Split, watch: Watch) -> tuple[float | None, float | None]:
+        """Mean cross-entropy and accuracy over the images of a split; None where there are none. Draws nothing."""
+        if not len(split):
+            return None, None
+        return evaluate_network(self.network, split, self.settings.augment.batch_size, watch.step, self.processes)
 
     def _keep_probs(self, step: int) -> list[float]:
         """Of each layer at a step of this epoch, for drop path."""
@@ -138,4 +148,4 @@ class NetworkTraining:
         self.descent.load_state_dict(state["descent"])
         self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
-        log.info("%s goes on at epoch %d, step %d", self.descent.name, self.at.epoch, self.at.step)
+        log.info("%s goes on at %s", self.descent.name, self.at)

@@ -21,6 +21,10 @@ class Position:
     seconds: float = 0.0
     """What this epoch took so far."""
 
+    def __str__(self) -> str:
+        update = f", update {self.update}" if self.update else ""
+        return f"epoch {self.epoch}, step {self.step}{update}"
+
     def start_clock(self) -> None:
         """From now on time counts."""
         self._clock = time.perf_counter()

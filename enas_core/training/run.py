@@ -98,11 +98,13 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
 
 def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> dict[str, object]:
     """What a network's file says besides its weights."""
+    last = training.epochs.rows[-1]
     return {
         "experiment": settings.experiment,
         "dataset": settings.dataset,
         "classes": data.manifest.classes,
         "mean": data.manifest.mean,
         "std": data.manifest.std,
-        "test_accuracy": training.epochs.rows[-1]["test_accuracy"],
+        "test_accuracy": last["test_accuracy"],
+        "valid_accuracy": last["valid_accuracy"],
     }

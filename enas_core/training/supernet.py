@@ -18,7 +18,7 @@ from enas_core.analysis.signal import beyond_guessing, chance_level
 from enas_core.console import RunError, log, progress
 from enas_core.data.batches import equal_batches, plain_batch, plan_epoch, training_batch
 from enas_core.data.fit import shape_for
-from enas_core.data.prepared import Dataset, Split
+from enas_core.data.prepared import Dataset, Split, divided
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Draw
 from enas_core.settings.stages import SearchStage
@@ -52,8 +52,7 @@ class SupernetTraining:
         self.processes = processes
         search, space = settings.search, settings.search_space
         name = f"search seed {seed}"
-        count = len(data.train) - search.valid_images
-        self.train_split, self.valid_split = data.train.part(0, count), data.train.part(count, len(data.train))
+        self.train_split, self.valid_split = divided(data.train, search)
 
         # One generator draws the initial weights of both, one after the other.
         generator = torch.Generator().manual_seed(draw_for(seed, "weights")())
@@ -63,7 +62,7 @@ class SupernetTraining:
         kind = policy_class(search.policy)
         self.policy, self.update_plan = kind(space, search, generator), kind.plan(search)
 
-        self.descent = Descent(name, self.supernet, search, count, processes)
+        self.descent = Descent(name, self.supernet, search, len(self.train_split), processes)
         self.epochs = Epochs(name, search.num_epochs, "valid_accuracy", events)
         self.at = Position()
         self.arcs: list[Arc] = []
@@ -237,4 +236,4 @@ class SupernetTraining:
         self.updates = state["updates"]
         self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
-        log.info("%s goes on at epoch %d, step %d", self.descent.name, self.at.epoch, self.at.step)
+        log.info("%s goes on at %s", self.descent.name, self.at)

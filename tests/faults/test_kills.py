@@ -67,7 +67,7 @@ def check_start(before: Position | None, ended: Ended) -> None:
     elif before.finished:
         assert ": used, of a run that had finished" in ended.output
     elif "goes on at" in ended.output:
-        assert f" goes on at epoch {before.epoch}, step {before.step}\n" in ended.output
+        assert f" goes on at {before}\n" in ended.output
 
 
 def test_nothing_lost_nothing_different(

@@ -23,7 +23,7 @@ from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.saved import load_network
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([*ROOT.glob("enas_core/*.py"), *ROOT.glob("workflow/scripts/*.py"), *ROOT.glob("benchmarks/*.py")])
+SOURCES = sorted([*ROOT.glob("enas_core/**/*.py"), *ROOT.glob("workflow/scripts/*.py"), *ROOT.glob("benchmarks/*.py")])
 UNSAFE_MODULES = {"dill", "cloudpickle", "joblib", "marshal", "shelve"}
 
 
@@ -68,7 +68,7 @@ def unsafe(source: str, checks_before_it_unpickles: bool = False) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_source_loads_what_could_execute(path: Path) -> None:
     assert unsafe(path.read_text(), checks_before_it_unpickles=path.name == "cifar.py") == []
 

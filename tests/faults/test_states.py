@@ -73,7 +73,7 @@ def test_previous_state_takes_the_place_of_a_damaged_one(
     ended = search.run(5)
     assert re.search(r"current.state: not used: .*(truncated or corrupt)", ended.output)
     assert "previous.state: used, of a run that was interrupted" in ended.output
-    assert f"goes on at epoch {before.epoch}, step {before.step}" in ended.output
+    assert f"goes on at {before}\n" in ended.output
     trials.assert_same_outputs("search", search.folder, references["search"].folder)
 
 
@@ -273,7 +273,9 @@ def test_signal_after_each_step_of_an_epoch(search: Workplace, references: dict[
     for _ in range(10):
         assert search.run(event=10, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
         found.append(trials.newest(search.state))
-    assert found == [*(Position(False, 0, step) for step in range(1, 9)), Position(False, 0, 8), Position(False, 0, 8)]
+    steps = [Position(False, 0, step) for step in range(1, 6)]
+    updates = [Position(False, 0, 5, update) for update in range(1, 4)]
+    assert found == [*steps, *updates, updates[-1], updates[-1]]
     assert search.run(5).code == 0
     trials.assert_same_outputs("search", search.folder, references["search"].folder)
 
@@ -309,13 +311,14 @@ def test_divergence(
 
 def test_divergence_of_the_controller(inputs: Path, server: ForkServer, tmp_path: Path) -> None:
     shutil.copytree(inputs, tmp_path / "inputs")
-    changed = trials.EXPERIMENT["search"]["controller"] | {"learning_rate": 1e38}
+    # Rewards beyond what single precision holds, on every processor.
+    changed = trials.EXPERIMENT["search"]["controller"] | {"entropy_weight": 1e38}
     trials.write_settings(tmp_path / "inputs/config", search={"controller": changed})
     ended = Workplace("search", tmp_path / "inputs", tmp_path, server).run()
     assert ended.code == 1
     last = ended.output.splitlines()[-1]
     assert re.search(
-        r"controller's loss, gradient or weights not finite at epoch 0, update \d, learning rate 1e\+38, arcs 0", last
+        r"controller's loss, gradient or weights not finite at epoch 0, update \d, learning rate 0\.0035, arcs \d", last
     )
     assert not (tmp_path / "out").exists()
 

@@ -160,6 +160,11 @@ class Position:
     finished: bool
     epoch: int
     step: int
+    update: int = 0
+
+    def __str__(self) -> str:
+        """As a training's log names it."""
+        return f"epoch {self.epoch}, step {self.step}" + (f", update {self.update}" if self.update else "")
 
 
 def position(path: Path) -> Position | None:
@@ -168,7 +173,8 @@ def position(path: Path) -> Position | None:
     if hashlib.sha256(payload).hexdigest().encode() not in header:
         return None
     content = torch.load(io.BytesIO(payload), weights_only=True)
-    return Position(content["finished"], *content["run"]["position"][:2])
+    at = content["run"]["at"]
+    return Position(content["finished"], at["epoch"], at["step"], at["update"])
 
 
 def newest(folder: Path) -> Position | None:

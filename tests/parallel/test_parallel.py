@@ -20,7 +20,7 @@ from enas_core.settings.augment import Augment
 from enas_core.spaces.saved import load_network
 from enas_core.training import gpus
 from enas_core.training.checkpoint import StateDirectory
-from enas_core.training.optimiser import spread
+from enas_core.training.descent import Descent
 from enas_core.training.processes import Processes
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -55,8 +55,10 @@ def results(folder, stage):
 
 def test_statistics_of_each_process_need_an_image_in_each():
     training = Augment(batch_size=4, sync_batch_norm=False)
+    network = torch.nn.Linear(1, 1)
+    network.aux_head = None
     with pytest.raises(ValueError, match=r"sync_batch_norm: false .* 2 processes, the smallest batch has 1 .*: true"):
-        spread(torch.nn.Linear(1, 1), training, 9, Processes(0, 2))
+        Descent("a network", network, training, 9, Processes(0, 2))
 
 
 # --- training -----------------------------------------------------------------------------------

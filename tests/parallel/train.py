@@ -11,8 +11,6 @@ import torch
 
 from enas_core.data.prepared import load_prepared
 from enas_core.settings.stages import AugmentStage, SearchStage, read_stage
-from enas_core.spaces.micro.settings import MicroSettings
-from enas_core.spaces.micro.space import Micro
 from enas_core.training.checkpoint import Saver, StateDirectory
 from enas_core.training.network import NetworkTraining
 from enas_core.training.processes import join
@@ -29,7 +27,7 @@ def runs(inputs, processes, per_process):
     if per_process:
         search = search.model_copy(update={"search": search.search.model_copy(update={"sync_batch_norm": False})})
         augment = augment.model_copy(update={"augment": augment.augment.model_copy(update={"sync_batch_norm": False})})
-    arc = Micro(MicroSettings(num_nodes=augment.num_nodes)).read(inputs / "arc.txt")
+    arc = augment.search_space.read(inputs / "arc.txt")
     yield "search", SupernetTraining(search, data, 1, CPU, processes=processes)
     yield "augment", NetworkTraining(augment, data, arc, "a", 1, CPU, processes=processes)
 
@@ -43,7 +41,7 @@ class StoppingSaver(Saver):
 
     def save(self):
         super().save()
-        if self.run.epoch == self.stop_after:
+        if self.run.at.epoch == self.stop_after:
             raise EnoughError
 
 
@@ -66,7 +64,7 @@ def main():
                         run.load_state_dict(found[0])
                     with contextlib.suppress(EnoughError):
                         run.train(saver)
-            result = {"rows": run.rows, "state": run.network.state_dict()}
+            result = {"rows": run.epochs.rows, "state": run.descent.network.state_dict()}
             torch.save(result, options.out / f"{name}-{processes.rank}.pt")
 
 

@@ -8,9 +8,7 @@ import pytest
 import yaml
 
 from enas_core.from_flags import FLAGS, main
-from enas_core.settings.augment import AugmentSection
-from enas_core.settings.experiment import Experiment
-from enas_core.settings.search import Controller, SearchSection
+from enas_core.settings.experiment import experiment_model
 from enas_core.settings.workflow import parse_workflow
 
 ARC = "0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 4"
@@ -42,6 +40,8 @@ AUGMENT = shlex.split(
 MEANT = {"dataset": "CIFAR10", "--data_path=datapath": "--data_path=images", "--child_fixed_arc=arch": None}
 SEARCH_CIFAR10 = [MEANT.get(word, word) for word in SEARCH]
 AUGMENT_CIFAR10 = [MEANT.get(word, word) or f"--child_fixed_arc={ARC}" for word in AUGMENT]
+
+DEFAULTS = experiment_model("micro")(dataset={"name": "cifar10", "source": "torchvision"})
 
 PUBLISHED_FLAGS = sorted({word.partition("=")[0] for word in SEARCH + AUGMENT if word.startswith("--")})
 
@@ -161,9 +161,9 @@ def test_there_are_35_published_flags_and_each_is_tested():
 def test_the_published_commands_are_the_defaults(translate):
     raw, experiment, _ = translate(SEARCH_CIFAR10, AUGMENT_CIFAR10)
     assert list(raw) == ["experiments"]
-    assert experiment.search == SearchSection()
-    assert experiment.augment == AugmentSection()
-    assert experiment == Experiment(dataset={"name": "cifar10", "source": "torchvision"}, arcs={"fixed_arc": ARC})
+    assert experiment.search == DEFAULTS.search
+    assert experiment.augment == DEFAULTS.augment
+    assert experiment == DEFAULTS.model_copy(update={"arcs": {"fixed_arc": ARC}})
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_published_commands_are_the_defaults(translate):
 def test_a_command_gives_its_own_sections(translate, command, sections):
     raw, experiment, _ = translate(command)
     assert list(raw["experiments"]["mine"]) == ["preset", "num_nodes", "dataset", *sections]
-    assert (experiment.search, experiment.augment) == (SearchSection(), AugmentSection())
+    assert (experiment.search, experiment.augment) == (DEFAULTS.search, DEFAULTS.augment)
 
 
 @pytest.mark.parametrize("flag", IN_THE_SEARCH)
@@ -225,7 +225,8 @@ def test_flags_without_meaning_are_named_with_the_reason(translate, command):
 
 def test_without_synchronised_replicas_each_arc_is_an_update(translate):
     _, experiment, _ = translate([*SEARCH_CIFAR10, "--nocontroller_sync_replicas"])
-    assert experiment.search.controller == Controller(updates_per_epoch=300, arcs_per_update=1)
+    changes = {"updates_per_epoch": 300, "arcs_per_update": 1}
+    assert experiment.search.controller == DEFAULTS.search.controller.model_copy(update=changes)
 
 
 def test_flags_that_are_left_out_have_the_originals_defaults(translate):
@@ -332,5 +333,5 @@ def test_mistakes_outside_the_flags(capsys):
 def test_as_a_program():
     command = [sys.executable, "-m", "enas_core.from_flags", "--name", "mine", "--", *SEARCH_CIFAR10]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert parse_workflow(yaml.safe_load(done.stdout)).experiments["mine"].search == SearchSection()
+    assert parse_workflow(yaml.safe_load(done.stdout)).experiments["mine"].search == DEFAULTS.search
     assert "--log_every: no meaning here" in done.stderr

@@ -216,7 +216,6 @@ def test_values_and_defaults():
         (["--size="], "argument --size: '': allowed is a valid integer, unable to parse string as an integer"),
         (["--count", "x\n" * 99], "argument --count: 'x\\nx\\n"),
         (["--kind", "square"], "argument --kind: 'square': allowed is one of 'round', 'flat'"),
-        (["--size", "1", "--size", "2"], "Parameter --size specified multiple times."),
         ([], "--needed is required"),
     ],
 )

@@ -5,22 +5,25 @@ import subprocess
 import sys
 
 import pytest
-from enas_core.spaces.draw_arcs import draw_arcs
 
 from enas_core import random_arcs
 from enas_core.files.tables import read_provenance, read_table
-from enas_core.random_arcs import draw_arcs
+from enas_core.random_arcs import drawn
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.networks import random_network
 from enas_core.settings.stages import RandomArcsStage, fingerprint, to_json
 from enas_core.spaces.micro.arc import MicroArc
-from enas_core.spaces.micro.sampling import SAMPLERS, reference_arc, uniform_arc
+from enas_core.spaces.micro.sampling import reference_arc, uniform_arc
+from enas_core.spaces.micro.settings import MicroSettings
+from enas_core.spaces.micro.space import Micro
 
+SPACE = Micro(MicroSettings())
 SEED_0 = "1 4 0 0 1 3 0 3 1 3 0 1 1 3 0 2 1 1 0 0 1 4 0 0 1 0 0 4 1 2 0 1 1 0 0 1 1 1 0 4"
 
 
 def stage_settings(sampler="uniform", seed=5, num_nodes=5):
-    return RandomArcsStage(experiment="tiny", num_nodes=num_nodes, random_arcs=RandomArcs(sampler=sampler, seed=seed))
+    values = {"experiment": "tiny", "space": "micro", "space_settings": {"num_nodes": num_nodes}}
+    return RandomArcsStage(**values, random_arcs=RandomArcs(sampler=sampler, seed=seed))
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_prints_the_reference_arc(capsys):
 def test_prints_with_the_settings_defaults(capsys):
     assert random_arcs.main([]) == 0
     defaults = RandomArcs()
-    assert capsys.readouterr().out == f"{SAMPLERS[defaults.sampler](defaults.seed, 5)}\n"
+    assert capsys.readouterr().out == f"{SPACE.samplers[defaults.sampler](defaults.seed)}\n"
 
 
 def test_prints_one_a_line(capsys):
@@ -53,10 +56,10 @@ def test_prints_one_a_line(capsys):
     assert lines == [str(uniform_arc(seed, 3)) for seed in (7, 8, 9, 10)]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SPACE.samplers)
 def test_arc_i_of_a_seed_is_arc_0_of_seed_plus_i(sampler):
-    arcs = draw_arcs(RandomArcs(sampler=sampler, seed=3), 5, 6)
-    singles = [draw_arcs(RandomArcs(sampler=sampler, seed=3 + i), 5, 1)[0] for i in range(6)]
+    arcs = drawn(SPACE, RandomArcs(sampler=sampler, seed=3), 6)
+    singles = [drawn(SPACE, RandomArcs(sampler=sampler, seed=3 + i), 1)[0] for i in range(6)]
     assert arcs == singles
 
 

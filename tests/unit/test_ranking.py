@@ -42,9 +42,9 @@ def test_agreement_between_seeds():
 
 
 def test_agreement_that_cannot_be_told():
-    assert agreement([]).reason == "agreement needs at least 2 search seeds, there are 0"
-    assert agreement([{"a": 1.0}]).reason == "agreement needs at least 2 search seeds, there is 1"
-    assert agreement([{"a": 1.0}, {"a": 2.0}]).reason == "agreement needs at least 3 random arcs, there is 1"
+    assert agreement([]).reason == "needs at least 2 search seeds, there are 0"
+    assert agreement([{"a": 1.0}]).reason == "needs at least 2 search seeds, there is 1"
+    assert agreement([{"a": 1.0}, {"a": 2.0}]).reason == "needs at least 3 random arcs, there is 1"
     flat = agreement([dict.fromkeys("abc", 1.0), {"a": 1.0, "b": 2.0, "c": 3.0}])
     assert flat.value is None
     assert "the same" in flat.reason

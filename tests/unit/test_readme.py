@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from enas_core.settings.experiment import Experiment
-from enas_core.settings.presets import PRESETS
+from enas_core.settings.presets import preset_values
 from enas_core.settings.workflow import parse_workflow
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -40,6 +40,6 @@ def test_table_lists_every_departure_with_both_values() -> None:
     table = {
         key.strip(" `"): (row[2].strip(), row[3].strip()) for row in rows for key in row[1].split(",") if "." in key
     }
-    corrected = dict(departures(PRESETS["corrected"]))
+    corrected = dict(departures(preset_values("corrected", "micro")))
     expected = {k: (shown(setting(experiment.experiments["x"], k)), shown(v)) for k, v in corrected.items()}
     assert table == expected

@@ -1,4 +1,4 @@
-"""Learning rate, drop path and seeds of random draws."""
+"""What changes with time: learning rate and drop path."""
 
 import itertools
 
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from enas_core.settings.augment import Augment
 from enas_core.settings.search import Search
-from enas_core.training.randomness import stream_seed
 from enas_core.training.schedule import drop_path_keep_prob, drop_path_strength, learning_rate, steps_per_epoch
 
 stable = settings(derandomize=True, deadline=None)
@@ -88,23 +87,3 @@ def test_an_epoch_is_one_pass(images, batch_size):
 def test_an_epoch_of_the_defaults():
     assert steps_per_epoch(45_000, Search().batch_size) == 282
     assert steps_per_epoch(50_000, Augment().batch_size) == 348
-
-
-def test_stream_seeds_are_distinct():
-    keys = list(itertools.product(range(4), ("crop", "flip", "dropout", "arc"), range(20), range(20)))
-    seeds = {stream_seed(seed, purpose, epoch, step) for seed, purpose, epoch, step in keys}
-    assert len(seeds) == len(keys)
-
-
-@stable
-@given(st.integers(0, 2**64), st.text(), st.lists(st.integers(0, 2**40), max_size=3))
-def test_stream_seeds_fit_into_63_bits_and_depend_on_nothing_else(seed, purpose, counters):
-    found = stream_seed(seed, purpose, *counters)
-    assert 0 <= found < 2**63
-    assert stream_seed(seed, purpose, *counters) == found
-
-
-def test_stream_seeds_stay_what_they_are():
-    """Results of earlier runs can be had again only while these values hold."""
-    assert stream_seed(1, "crop", 7, 3) == 4_051_483_078_374_858_128
-    assert stream_seed(0, "initial weights") == 7_197_512_733_338_915_081

@@ -73,7 +73,7 @@ def test_identical_candidates():
 def test_one_candidate_has_no_order():
     row = check(planted([0.8], 300), balanced(300))
     assert row["verdict"] == "order is noise"
-    assert row["remark"] == "reliability needs at least 3 arcs, there is 1"
+    assert row["remark"] == "needs at least 3 arcs, there is 1"
 
 
 def test_one_candidate_that_stands_out_is_no_order():

@@ -64,7 +64,7 @@ def test_columns_are_null_with_a_reason():
     row, reasons = summarise(trainings([0.5, 0.6], [0.5, 0.6]), checked)
     assert row["k"] is row["precision_at_k"] is row["regret_at_k"] is None
     assert "at least 3 networks" in reasons["k"]
-    remark = "reliability needs at least 3 arcs, there is 1"
+    remark = "needs at least 3 arcs, there is 1"
     alone = signal_row("order is noise", reliability=None, remark=remark)
     assert check_searches(searches(alone))[1]["reliability"] == remark
 

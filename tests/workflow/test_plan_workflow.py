@@ -34,6 +34,7 @@ def test_a_fresh_workspace(fresh: Workspace) -> None:
     assert ("1",) in table
     assert ("3",) in table
     assert "cpu (1 threads)" in done.stdout
+    assert "\ntiny: 1 found against 2 random networks: no difference can show, p is 0.333 at best" in done.stdout
     assert not fresh.results.exists()
 
 

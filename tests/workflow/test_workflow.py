@@ -14,7 +14,7 @@ import torch
 from workspace import ROOT, Workspace, comparable
 
 from enas_core.files.tables import SCHEMAS, read_provenance, read_table
-from enas_core.spaces.micro.arc import read_arc
+from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.saved import load_network
 
 TABLES = {
@@ -52,7 +52,7 @@ def test_only_the_policys_arc_is_selected(finished: Workspace) -> None:
     own = [row for row in rows if row["source"] == "policy"]
     assert selected in own
     assert selected["valid_accuracy"] == max(row["valid_accuracy"] for row in own)
-    assert str(read_arc(results / "arcs/searched-s1.txt")) == selected["arc"]
+    assert str(MicroArc.parse((results / "arcs/searched-s1.txt").read_text())) == selected["arc"]
 
 
 def test_final_network_is_the_selected_arcs(finished: Workspace) -> None:

@@ -28,7 +28,8 @@ for network in networks:
         ax.annotate(network.network, place, (6, 6), textcoords="offset points")
 
 if row["chance"] is not None:
-    reporting.chance_line(ax, row["chance"])
+    if row["chance"] >= ax.get_xlim()[0]:  # far from the networks it would squeeze them together
+        reporting.chance_line(ax, row["chance"])
     text = about_signal(row, reasons)
     reporting.remark(figure, [f"{text[0].upper()}{text[1:]}."])
 

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from enas_core.console import UserError
 from enas_core.spaces.micro import drawing
 from enas_core.spaces.micro.arc import MicroArc, decisions
-from enas_core.spaces.micro.sampling import reference_arc
+from enas_core.spaces.micro.sampling import REFERENCE_NODES, reference_arc
 from enas_core.spaces.micro.settings import PRESETS, MicroSettings
 from enas_core.spaces.space import AUX_POOL, AUX_STRIDE, Arc, Decision, NetworkShape, SearchSpace
 
@@ -58,6 +59,13 @@ class Micro(SearchSpace):
         """`uniform`, and `reference`, the generator of Yang et al. 2020."""
         reference = functools.partial(reference_arc, num_nodes=self.settings.num_nodes)
         return {**super().samplers, "reference": reference}
+
+    def check_sampler(self, name: str) -> None:
+        """`reference` makes arcs of one size only."""
+        super().check_sampler(name)
+        num_nodes = self.settings.num_nodes
+        if name == "reference" and num_nodes != REFERENCE_NODES:
+            raise UserError(f"'reference' makes arcs of {REFERENCE_NODES} nodes, num_nodes is {num_nodes}")
 
     def forms(self, arc: Arc) -> Mapping[str, str]:
         """As a genotype of DARTS, and as JSON."""

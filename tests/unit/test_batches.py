@@ -1,19 +1,14 @@
 """Batches of prepared images, against a slow reference that works on one image at a time."""
 
-import hashlib
-import json
-
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core.data.batches import EpochPlan, equal_batches, plain_batch, plan_epoch, training_batch
-from enas_core.data.prepared import Split, load_prepared
+from enas_core.data.prepared import Split
 from enas_core.settings.dataset import Augmentation
-
-CPU = torch.device("cpu")
+from enas_core.training.randomness import stream_seed
 
 
 def make_split(count=12, size=6, channels=3, seed=0):
@@ -24,6 +19,11 @@ def make_split(count=12, size=6, channels=3, seed=0):
         torch.rand(channels, generator=generator) / 100,
         torch.randn(channels, generator=generator),
     )
+
+
+def plan_of(split, augmentation, seed, epoch):
+    """The draws of an epoch as trainings make them."""
+    return plan_epoch(split, augmentation, stream_seed(seed, "images", epoch))
 
 
 def normalised(split, image):
@@ -59,7 +59,7 @@ def slow_image(split, plan, augmentation, position):
 def test_training_batch_is_the_slow_references(padding, flip, cutout, size, channels, seed):
     split = make_split(size=size, channels=channels, seed=seed)
     augmentation = Augmentation(crop_padding=padding, flip=flip, cutout=min(cutout, size))
-    plan = plan_epoch(split, augmentation, seed, 3)
+    plan = plan_of(split, augmentation, seed, 3)
     images, labels = training_batch(split, plan, augmentation, 5, 10)
     assert images.shape == (5, channels, size, size)
     expected = np.stack([slow_image(split, plan, augmentation, position) for position in range(5, 10)])
@@ -81,7 +81,7 @@ def test_padding_is_zero_after_normalisation():
 def test_without_augmentation_an_epoch_is_a_permutation_of_the_plain_images():
     split = make_split()
     augmentation = Augmentation(crop_padding=0, flip=False)
-    plan = plan_epoch(split, augmentation, 0, 0)
+    plan = plan_of(split, augmentation, 0, 0)
     images, labels = training_batch(split, plan, augmentation, 0, len(split))
     plain, plain_labels = plain_batch(split, plan.order)
     assert torch.equal(images, plain)
@@ -91,7 +91,7 @@ def test_without_augmentation_an_epoch_is_a_permutation_of_the_plain_images():
 
 def test_a_batch_depends_on_its_position_alone():
     split, augmentation = make_split(), Augmentation(cutout=3)
-    plan = plan_epoch(split, augmentation, 1, 2)
+    plan = plan_of(split, augmentation, 1, 2)
     whole, _ = training_batch(split, plan, augmentation, 0, 12)
     part, _ = training_batch(split, plan, augmentation, 7, 100)
     assert torch.equal(whole[7:], part)
@@ -99,7 +99,7 @@ def test_a_batch_depends_on_its_position_alone():
 
 def test_batches_are_channels_last():
     split, augmentation = make_split(), Augmentation()
-    plan = plan_epoch(split, augmentation, 1, 2)
+    plan = plan_of(split, augmentation, 1, 2)
     for images in (training_batch(split, plan, augmentation, 0, 4)[0], plain_batch(split, slice(4))[0]):
         assert images.is_contiguous(memory_format=torch.channels_last)
 
@@ -125,16 +125,16 @@ def test_part_of_a_split():
 
 def test_draws_are_the_same_for_the_same_seed_and_epoch_and_others_otherwise():
     split, augmentation = make_split(count=100), Augmentation(cutout=2)
-    first = plan_epoch(split, augmentation, 5, 7)
+    first = plan_of(split, augmentation, 5, 7)
     torch.manual_seed(99)  # the global generator has no part in it
-    assert all(map(torch.equal, first, plan_epoch(split, augmentation, 5, 7)))
+    assert all(map(torch.equal, first, plan_of(split, augmentation, 5, 7)))
     for seed, epoch in ((6, 7), (5, 8), (7, 5)):
-        assert not any(map(torch.equal, first, plan_epoch(split, augmentation, seed, epoch)))
+        assert not any(map(torch.equal, first, plan_of(split, augmentation, seed, epoch)))
 
 
 def test_draws_cover_their_range():
     split = make_split(count=2_000, size=8)
-    plan = plan_epoch(split, Augmentation(crop_padding=2, cutout=3), 0, 0)
+    plan = plan_of(split, Augmentation(crop_padding=2, cutout=3), 0, 0)
     assert sorted(plan.order.tolist()) == list(range(2_000))
     for draw, values in ((plan.crop, 5), (plan.cutout, 8)):
         for column in draw.T:
@@ -161,87 +161,3 @@ def test_equal_batches(count, batch_size):
 
 def test_validation_batches_of_cifar():
     assert {rows.stop - rows.start for rows in equal_batches(5_000, 160)} == {156, 157}
-
-
-# --- reading what prepare_data has written ------------------------------------------------------
-
-
-def write_prepared(folder, **changes):
-    """A prepared dataset of 4 + 2 images; `changes` of the manifest, or, by name of the file, of an array."""
-    arrays = {
-        "train_images": np.arange(4 * 48, dtype=np.uint8).reshape(4, 4, 4, 3),
-        "train_labels": np.array([0, 1, 1, 0]),
-        "test_images": np.arange(2 * 48, dtype=np.uint8).reshape(2, 4, 4, 3),
-        "test_labels": np.array([1, 0]),
-    }
-    arrays |= {name: value for name, value in changes.items() if name in arrays}
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    manifest = {
-        "format": 1,
-        "dataset": "cifar10",
-        "classes": ["cat", "dog"],
-        "image_shape": [4, 4, 3],
-        "mean": [0.5, 0.25, 0.125],
-        "std": [0.5, 0.25, 0.0],
-        "sha256": {f"{n}.npy": hashlib.sha256((folder / f"{n}.npy").read_bytes()).hexdigest() for n in arrays},
-    }
-    manifest |= {name: value for name, value in changes.items() if name not in arrays}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def test_load(tmp_path):
-    write_prepared(tmp_path)
-    data = load_prepared(tmp_path, CPU)
-    assert (len(data.train), len(data.test)) == (4, 2)
-    assert (data.image_size, data.in_channels, data.num_classes) == (4, 3, 2)
-    images, labels = plain_batch(data.train, slice(0, 1))
-    pixels = np.arange(48).reshape(4, 4, 3) / 255
-    expected = (pixels - [0.5, 0.25, 0.125]) / [0.5, 0.25, 1e-8]  # a constant channel does not divide by zero
-    np.testing.assert_allclose(images[0].permute(1, 2, 0)[..., :2], expected[..., :2], atol=1e-5)
-    assert images.isfinite().all()
-    assert labels.tolist() == [0]
-
-
-def test_fingerprint_is_that_of_the_arrays(tmp_path):
-    write_prepared(tmp_path)
-    first = load_prepared(tmp_path, CPU).fingerprint
-    write_prepared(tmp_path, mean=[0.0, 0.0, 0.0])
-    assert load_prepared(tmp_path, CPU).fingerprint == first
-    write_prepared(tmp_path, test_labels=np.array([0, 1]))
-    assert load_prepared(tmp_path, CPU).fingerprint != first
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"format": 2}, "manifest.json: not a manifest of this version's prepare_data: format: "),
-        ({"classes": 3}, "manifest.json: not a manifest of this version's prepare_data: classes: "),
-        ({"std": ["a"]}, "manifest.json: not a manifest of this version's prepare_data: std.0: "),
-        ({"sha256": {}}, "train_images.npy: its checksum is not the one in manifest.json; run prepare_data again"),
-        ({"image_shape": [5, 5, 3]}, "train_images.npy: not an array of prepare_data: uint8 of shape (4, 4, 4, 3)"),
-        ({"test_labels": np.array([0.0, 1.0])}, "test_labels.npy: not an array of prepare_data: float64 of shape (2,)"),
-        ({"test_labels": np.array([0, 2])}, "test_labels.npy: not an array of prepare_data: labels out of range 0..1"),
-        ({"test_labels": np.array([0])}, "test_images.npy and test_labels.npy are of different length"),
-        ({"train_images": np.array([{}])}, "train_images.npy: not an array of prepare_data: "),
-    ],
-)
-def test_wrong_files_are_one_line(changes, expected, tmp_path):
-    write_prepared(tmp_path, **changes)
-    with pytest.raises(ValueError, match=str(tmp_path)) as caught:
-        load_prepared(tmp_path, CPU)
-    assert expected in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "train_images.npy", "test_labels.npy"])
-def test_missing_and_damaged_files_are_one_line(name, tmp_path):
-    write_prepared(tmp_path)
-    content = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(content[:-1])
-    with pytest.raises(ValueError, match=rf"^{tmp_path / name}: ") as caught:
-        load_prepared(tmp_path, CPU)
-    assert len(str(caught.value).splitlines()) == 1
-    (tmp_path / name).unlink()
-    with pytest.raises(ValueError, match=rf"^{tmp_path / name}: No such file or directory; run prepare_data$"):
-        load_prepared(tmp_path, CPU)

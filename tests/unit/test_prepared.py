@@ -1,0 +1,97 @@
+"""Reading what prepare_data has written."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from enas_core.data.batches import plain_batch
+from enas_core.data.prepared import load_prepared
+
+CPU = torch.device("cpu")
+
+
+def write_prepared(folder, **changes):
+    """A prepared dataset of 4 + 2 images; `changes` of the manifest, or, by name of the file, of an array."""
+    arrays = {
+        "train_images": np.arange(4 * 48, dtype=np.uint8).reshape(4, 4, 4, 3),
+        "train_labels": np.array([0, 1, 1, 0]),
+        "test_images": np.arange(2 * 48, dtype=np.uint8).reshape(2, 4, 4, 3),
+        "test_labels": np.array([1, 0]),
+    }
+    arrays |= {name: value for name, value in changes.items() if name in arrays}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    manifest = {
+        "format": 1,
+        "dataset": "cifar10",
+        "classes": ["cat", "dog"],
+        "image_shape": [4, 4, 3],
+        "images": {"train": len(arrays["train_labels"]), "test": 2},
+        "mean": [0.5, 0.25, 0.125],
+        "std": [0.5, 0.25, 0.0],
+        "sha256": {f"{n}.npy": hashlib.sha256((folder / f"{n}.npy").read_bytes()).hexdigest() for n in arrays},
+    }
+    manifest |= {name: value for name, value in changes.items() if name not in arrays}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_load(tmp_path):
+    write_prepared(tmp_path)
+    data = load_prepared(tmp_path, CPU)
+    assert (len(data.train), len(data.test)) == (4, 2)
+    manifest = data.manifest
+    assert (manifest.image_size, manifest.in_channels, manifest.num_classes) == (4, 3, 2)
+    images, labels = plain_batch(data.train, slice(0, 1))
+    pixels = np.arange(48).reshape(4, 4, 3) / 255
+    expected = (pixels - [0.5, 0.25, 0.125]) / [0.5, 0.25, 1e-8]  # a constant channel does not divide by zero
+    np.testing.assert_allclose(images[0].permute(1, 2, 0)[..., :2], expected[..., :2], atol=1e-5)
+    assert images.isfinite().all()
+    assert labels.tolist() == [0]
+
+
+def test_fingerprint_is_that_of_the_arrays(tmp_path):
+    write_prepared(tmp_path)
+    first = load_prepared(tmp_path, CPU).manifest.fingerprint
+    write_prepared(tmp_path, mean=[0.0, 0.0, 0.0])
+    assert load_prepared(tmp_path, CPU).manifest.fingerprint == first
+    write_prepared(tmp_path, test_labels=np.array([0, 1]))
+    assert load_prepared(tmp_path, CPU).manifest.fingerprint != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"format": 2}, "manifest.json: not a manifest of this version's prepare_data: format: "),
+        ({"classes": 3}, "manifest.json: not a manifest of this version's prepare_data: classes: "),
+        ({"std": ["a"]}, "manifest.json: not a manifest of this version's prepare_data: std.0: "),
+        ({"sha256": {}}, "train_images.npy: its checksum is not the one in manifest.json; run prepare_data again"),
+        ({"image_shape": [5, 5, 3]}, "train_images.npy: not an array of prepare_data: uint8 of shape (4, 4, 4, 3)"),
+        ({"test_labels": np.array([0.0, 1.0])}, "test_labels.npy: not an array of prepare_data: float64 of shape (2,)"),
+        ({"test_labels": np.array([0, 2])}, "test_labels.npy: not an array of prepare_data: labels out of range 0..1"),
+        ({"test_labels": np.array([0])}, "test_images.npy and test_labels.npy are of different length"),
+        ({"images": {"train": 5, "test": 2}}, "manifest.json counts 5 train images, there are 4"),
+        ({"train_images": np.array([{}])}, "train_images.npy: not an array of prepare_data: "),
+    ],
+)
+def test_wrong_files_are_one_line(changes, expected, tmp_path):
+    write_prepared(tmp_path, **changes)
+    with pytest.raises(ValueError, match=str(tmp_path)) as caught:
+        load_prepared(tmp_path, CPU)
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "train_images.npy", "test_labels.npy"])
+def test_missing_and_damaged_files_are_one_line(name, tmp_path):
+    write_prepared(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=rf"^{tmp_path / name}: ") as caught:
+        load_prepared(tmp_path, CPU)
+    assert len(str(caught.value).splitlines()) == 1
+    (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match=rf"^{tmp_path / name}: No such file or directory; run prepare_data$"):
+        load_prepared(tmp_path, CPU)
