@@ -1,11 +1,12 @@
-# make demo: the whole workflow on a small embedded dataset.   make test: the tests.
+# make demo: the whole workflow on a small embedded dataset.   make test: the linters and most tests.
+# make test-long: the tests that take longer.
 # make test-cluster: the cluster profiles, on a Slurm that it starts on this machine; needs root.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-browser test-cluster test-faults test-storage lint clean
+.PHONY: demo test test-long test-browser test-cluster test-faults test-storage lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -22,8 +23,16 @@ demo: .venv/installed
 	@$(BIN)/python -m enas_core.compare results/digits
 	@echo "The report is results/report.html."
 
+# On two cores: every test that starts neither Snakemake nor several processes of a training, and the linters.
+LONG := tests/workflow tests/parallel tests/faults/test_kills.py tests/faults/test_snakemake.py
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+
 test: .venv/installed lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests $(LONG:%=--ignore %)
+
+# Real Snakemake runs, trainings in several processes, interruptions.
+test-long: .venv/installed
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(LONG)
 
 # Many interruptions of the real stages: make test-faults KILLS=300
 KILLS ?= 30
