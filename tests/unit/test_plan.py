@@ -42,6 +42,23 @@ def tool(tmp_path, monkeypatch, capsys):
     return run
 
 
+def test_variants_cost_what_their_experiment_does(tool):
+    path = plan.Path("config.yaml")
+    path.write_text(path.read_text() + "    ablation: {seeds: [1]}\n")
+    names = [f"a/variants/{name}" for name in ("original", "corrected-clip_norm")]
+    printed = DRY_RUN
+    for name in names:
+        printed = printed.replace("wildcards: experiment=a,", f"wildcards: experiment={name},", 1)
+    code, out, err, _ = tool(printed, "x")
+    assert (code, err) == (0, "")
+    rows = [line.split()[:2] for line in out.splitlines()]
+    assert all(any(row[:1] == [name] for row in rows) for name in names)
+    assert "variants" not in out.split("experiment ")[0]  # the lines that say what was measured
+    code, _, err, _ = tool(DRY_RUN.replace("experiment=a", "experiment=a/variants/no"), "x")
+    assert code == 2
+    assert "config.yaml: experiments.a.ablation: 'no' is none of its variants" in err
+
+
 def test_a_plan(tool):
     code, out, err, calls = tool(DRY_RUN, "x", "y", "--gpus", "1,2", "--", "--forceall")
     assert (code, err) == (0, "")
