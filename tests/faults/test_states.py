@@ -333,5 +333,6 @@ def _assert_finite(value: object) -> None:
 def test_no_table_has_a_value_that_is_not_finite(references: dict[str, trials.Reference]) -> None:
     for reference in references.values():
         for row in pq.read_table(reference.folder / "out/epochs.parquet").to_pylist():
-            assert None not in row.values()
+            empty = {name for name, value in row.items() if value is None}
+            assert empty <= {"valid_loss", "valid_accuracy"}  # of augment, which holds out no images here
             _assert_finite(row)

@@ -100,6 +100,7 @@ def test_weights_that_are_not_sampled_decay() -> None:
         l2=1e-4,
         lr_max=0.05,
         lr_min=0.0,
+        valid_images=0,
     )
     descent = Descent("supernet", supernet.double(), training, 4, ALONE)
     x, y = golden_images(2, 0, "float64"), torch.from_numpy(labels(2))

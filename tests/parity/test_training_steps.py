@@ -96,6 +96,7 @@ def training_of(name: str) -> Training:
         keep_prob=settings["keep_prob"],
         l2=run["l2_reg"],
         lr_min=0.0,
+        valid_images=0,
         momentum=float(np.float32(settings["momentum"])),  # the program casts its constants
         aux_head=run["aux"],
         aux_weight=settings["aux_weight"],
