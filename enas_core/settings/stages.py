@@ -19,7 +19,7 @@ from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
 from enas_core.settings.experiment import Computation, Experiment, SpaceChoice
-from enas_core.settings.mistakes import explain, first_mistake, message_of
+from enas_core.settings.mistakes import explain, first_mistake
 from enas_core.settings.search import Search
 from enas_core.settings.select import Select
 from enas_core.settings.variants import ExperimentName, Variant, left_out, variants_of
@@ -173,13 +173,3 @@ def read_stage(path: Path, model: type[S]) -> S:
         raise UserError(f"{path}: not a text file") from None
     except ValidationError as error:
         raise UserError(explain(str(path), model, error)) from None
-
-
-def from_options(model: type[S], values: dict[str, Any]) -> S:
-    """Settings from command-line options. Raises UserError, one line that names the option, on a mistake."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UserError(f"--{option}: {first['input']}: {message_of(first)}") from None
