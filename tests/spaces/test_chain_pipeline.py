@@ -8,7 +8,6 @@ from chain import Chain
 
 from enas_core import augment, compare, final, prepare_data, random_arcs, search, select_arc, spaces
 from enas_core.files.tables import read_table
-from enas_core.settings.experiment import experiment_model
 from enas_core.settings.stages import STAGES, stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.saved import load_network
@@ -30,9 +29,6 @@ EXPERIMENT = {
 def chain(monkeypatch):
     """The toy space is known as any other, by its line in `SPACES`."""
     monkeypatch.setitem(spaces.SPACES, "chain", f"{Chain.__module__}:{Chain.__name__}")
-    experiment_model.cache_clear()
-    yield
-    experiment_model.cache_clear()
 
 
 @pytest.fixture
