@@ -21,8 +21,7 @@ rule augment:
     input:
         config="results/{experiment}/config/augment.json",
         manifest=manifest,
-        # Ancient: settings of the other training that change run this one no second time.
-        checked=ancient(images_are_checked),
+        checked=images_are_checked,
         arrays=arrays,
         arc="results/{experiment}/arcs/{network}.txt",
     output:

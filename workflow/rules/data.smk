@@ -36,12 +36,16 @@ rule prepare_data:
         " --download-dir {params.download_dir} --out-dir {params.out_dir} --log-file {log}"
 
 
-# Before hours are spent: what the settings count on, and what only the images can say.
+# Before hours are spent: whether the images, once they are there, are what the settings of all trainings count on. New
+# settings do not run it again, since that would run every training again; each stage checks its own when it starts.
 rule check_images:
     input:
         manifest="results/{experiment}/data/manifest.json",
-        stages=collect(
-            "results/{{experiment}}/config/{stage}.json", stage=["search", "augment"]
+        stages=ancient(
+            collect(
+                "results/{{experiment}}/config/{stage}.json",
+                stage=["search", "augment"],
+            )
         ),
     output:
         "results/{experiment}/data/checked",

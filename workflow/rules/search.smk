@@ -5,8 +5,7 @@ rule search:
     input:
         config="results/{experiment}/config/search.json",
         manifest=manifest,
-        # Ancient: settings of the other training that change run this one no second time.
-        checked=ancient(images_are_checked),
+        checked=images_are_checked,
         arrays=arrays,
     output:
         epochs="results/{experiment}/search/s{seed}/epochs.parquet",
