@@ -16,13 +16,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from enas_core.console import UserError
-from enas_core.data.fit import require_fit
-from enas_core.data.manifest import read_manifest
 from enas_core.files.atomic import write_text
 from enas_core.options import run_command, several
 from enas_core.settings.describe import as_lines, describe
-from enas_core.settings.schema import schema_text
-from enas_core.settings.stages import STAGES, AugmentStage, SearchStage, read_stage
 from enas_core.settings.workflow import load_workflow
 
 
@@ -44,6 +40,8 @@ def config(
 ) -> None:
     """Validate config.yaml and print the resolved settings."""
     if schema:
+        from enas_core.settings.schema import schema_text
+
         print(schema_text(), end="")
         return
     if out is not None and (resolved is None) == (check_images is None):
@@ -60,6 +58,10 @@ def config(
 
 def fits(manifest_file: Path, stages: Sequence[Path]) -> str:
     """A line for each stage that can train on the images of a manifest. Raises UserError for the first that cannot."""
+    from enas_core.data.fit import require_fit
+    from enas_core.data.manifest import read_manifest
+    from enas_core.settings.stages import STAGES, AugmentStage, SearchStage, read_stage
+
     manifest = read_manifest(manifest_file)
     lines = []
     for path in stages:
