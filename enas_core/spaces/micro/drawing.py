@@ -250,21 +250,14 @@ def _wish(box: Box) -> float:
 
 def _spread(column: list[Box], wishes: list[float]) -> None:
     """Nearest heights to `wishes` (least squares) that keep order and distances: isotonic regression."""
+    from scipy.optimize import isotonic_regression  # which commands that draw nothing need not wait for
+
     offsets = [0.0]
     for above, below in itertools.pairwise(column):
         offsets.append(offsets[-1] + (above.height + below.height) / 2 + SPACING)
-    blocks: list[list[float]] = []
-    for wish, offset in zip(wishes, offsets, strict=True):
-        blocks.append([wish - offset])
-        while len(blocks) > 1 and _mean(blocks[-2]) >= _mean(blocks[-1]):
-            blocks[-2:] = [blocks[-2] + blocks[-1]]
-    places = [_mean(block) for block in blocks for _ in block]
-    for box, place, offset in zip(column, places, offsets, strict=True):
+    places = isotonic_regression([wish - offset for wish, offset in zip(wishes, offsets, strict=True)]).x
+    for box, place, offset in zip(column, places.tolist(), offsets, strict=True):
         box.y = place + offset
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _path(shape: str, head: bool = False) -> str:
