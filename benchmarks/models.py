@@ -74,7 +74,7 @@ def plain_network(
 
 
 def factors(net: MicroNetwork, size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Factors for drop path and dropout halfway through the training, as `engine.factors` draws them."""
+    """Factors for drop path and dropout halfway through the training, as `noise_factors` draws them."""
     generator = torch.Generator().manual_seed(0)
     drop_path = torch.rand(size, net.depth, net.paths, generator=generator).add_(0.8).floor_() / 0.8
     dropout = torch.rand(size, net.num_features, generator=generator).add_(AUGMENT.keep_prob).floor_()

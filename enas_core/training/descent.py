@@ -17,7 +17,7 @@ from enas_core.spaces.space import Arc
 from enas_core.training.evaluation import hits, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters, untrained_state
 from enas_core.training.processes import Processes
-from enas_core.training.schedule import learning_rate, steps_per_epoch
+from enas_core.training.schedule import drop_path_keep_probs, learning_rate, steps_per_epoch
 from enas_core.training.step_log import StepLog
 
 CHECK_EVERY = 50
@@ -72,6 +72,11 @@ class Descent:
         sums = torch.stack([cross_entropy.detach().double() * share, hits(outputs[0], labels).double()])
         cross_entropy, correct = self.processes.sum(sums)
         self.log.record(step, cross_entropy, norm, correct)
+
+    def keep_probs(self, epoch: int, step: int) -> list[float]:
+        """Of each layer at a step, for drop path."""
+        done, total = epoch * self.steps + step, self.training.num_epochs * self.steps
+        return drop_path_keep_probs(self.training.drop_path_keep_prob, self.network.depth, done, total)
 
     def means(self) -> tuple[float, float]:
         """Cross-entropy and accuracy over the epoch's training images."""

@@ -25,7 +25,7 @@ from enas_core.training.events import EventFiles
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import noise_factors, stream_seed
-from enas_core.training.schedule import drop_path_keep_probs, learning_rate
+from enas_core.training.schedule import learning_rate
 
 
 class NetworkTraining:
@@ -76,7 +76,7 @@ class NetworkTraining:
                     batch.size,
                     stream_seed(self.seed, "noise", at.epoch, step),
                     augment.keep_prob,
-                    self._keep_probs(step) if augment.drop_path_keep_prob < 1 else None,
+                    descent.keep_probs(at.epoch, step) if augment.drop_path_keep_prob < 1 else None,
                     batch.part,
                 )
                 outputs = descent.forward(images, drop_path, dropout)
@@ -103,7 +103,7 @@ class NetworkTraining:
                     "seed": self.seed,
                     "epoch": at.epoch,
                     "learning_rate": learning_rate(augment, at.epoch, 1),
-                    "drop_path_keep_prob": self._keep_probs(descent.steps - 1)[-1],
+                    "drop_path_keep_prob": descent.keep_probs(at.epoch, descent.steps - 1)[-1],
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
                     "test_loss": test_loss,
@@ -122,13 +122,6 @@ class NetworkTraining:
         if not len(split):
             return None, None
         return evaluate_network(self.network, split, self.settings.augment.batch_size, watch.step, self.processes)
-
-    def _keep_probs(self, step: int) -> list[float]:
-        """Of each layer at a step of this epoch, for drop path."""
-        augment, steps = self.settings.augment, self.descent.steps
-        total = augment.num_epochs * steps
-        final = augment.drop_path_keep_prob
-        return drop_path_keep_probs(final, self.network.depth, self.at.epoch * steps + step, total)
 
     def require_finite(self) -> None:
         """Raise RunError when this epoch has diverged."""

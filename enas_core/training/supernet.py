@@ -33,7 +33,7 @@ from enas_core.training.events import EventFiles
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
 from enas_core.training.randomness import draw_for, noise_factors
-from enas_core.training.schedule import drop_path_keep_probs, learning_rate
+from enas_core.training.schedule import learning_rate
 
 
 class SupernetTraining:
@@ -95,7 +95,9 @@ class SupernetTraining:
                 batch.size,
                 self._draw("child noise", step)(),
                 search.keep_prob,
-                self._keep_probs(step) if search.apply_drop_path and search.drop_path_keep_prob < 1 else None,
+                descent.keep_probs(at.epoch, step)
+                if search.apply_drop_path and search.drop_path_keep_prob < 1
+                else None,
                 batch.part,
             )
             outputs = descent.forward(images, self.arcs[step], drop_path, dropout)
@@ -206,13 +208,6 @@ class SupernetTraining:
     def _draw(self, purpose: str, *counters: int) -> Draw:
         """The draws of this epoch that are named `purpose`."""
         return draw_for(self.seed, purpose, self.at.epoch, *counters)
-
-    def _keep_probs(self, step: int) -> list[float]:
-        """Of each layer at a step of this epoch, for drop path."""
-        search, steps = self.settings.search, self.descent.steps
-        total = search.num_epochs * steps
-        final = search.drop_path_keep_prob
-        return drop_path_keep_probs(final, self.supernet.depth, self.at.epoch * steps + step, total)
 
     def require_finite(self) -> None:
         """Raise RunError when this epoch has diverged."""

@@ -143,3 +143,14 @@ def test_weights_and_statistics_may_overflow_all_the_same(what):
             next(b for name, b in descent.network.named_buffers() if name.endswith("running_var"))[0] = float("inf")
     with pytest.raises(RunError, match=r"^a seed 1 diverged: weights not finite at epoch 0, step 1, "):
         descent.require_finite(0, 2, lambda step: ARC)
+
+
+# --- drop path ----------------------------------------------------------------------------------
+
+
+def test_drop_path_falls_from_step_to_step_over_all_epochs():
+    """10 images by 4 are 3 steps an epoch, 6 in all; the last layer reaches its final probability at the last step."""
+    descent = descent_of(SETTINGS.model_copy(update={"num_epochs": 2, "drop_path_keep_prob": 0.4}))
+    last_layer = [descent.keep_probs(epoch, step)[-1] for epoch in range(2) for step in range(3)]
+    assert last_layer == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    assert len(descent.keep_probs(0, 0)) == descent.network.depth == 3
