@@ -58,8 +58,9 @@ class Computation(Settings):
     """Of feature maps and convolutions. `bf16`: bfloat16, for GPUs; weights, statistics of batch norm, logits, loss
     and optimiser stay in float32."""
     compile: Compile = "auto"
-    """`auto`: on a GPU, networks are compiled (minutes at the start, faster steps, results equal but for rounding);
-    on a CPU, where that does not pay, never. `off`: never."""
+    """`auto`: faster code for networks, results equal but for rounding. On a GPU they are compiled (minutes at the
+    start); on a CPU the project's own operators compute them, built once a machine where there is a C++ compiler (half
+    a minute). `off`: torch's own operators."""
 
 
 class Experiment(Computation, SpaceChoice, PresetChoice):

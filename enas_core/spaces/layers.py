@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enas_core.spaces.kernels import Kernels
 from enas_core.spaces.space import AUX_POOL, AUX_STRIDE
 
 BN_EPSILON = 1e-5
@@ -127,8 +128,17 @@ class BatchNorm(nn.Module):
         process's part alone)."""
         self.reducer = reducer
 
+    @property
+    def takes_batch_statistics(self) -> bool:
+        """Whether the next call normalises by the statistics of its batch."""
+        return self.training or not self.tracking
+
+    def kept(self) -> list[Tensor]:
+        """Where a call leaves its batch's statistics."""
+        return [self.batch_mean, self.batch_var] if self.tracking else []
+
     def forward(self, x: Tensor) -> Tensor:
-        if self.tracking and not self.training:
+        if not self.takes_batch_statistics:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, BN_EPSILON)
         if self.reducer is not None and torch.is_grad_enabled():
             y, mean, var = SyncedBatchNorm.apply(x, self.weight, self.bias, self.reducer)
@@ -172,6 +182,21 @@ class SyncedBatchNorm(torch.autograd.Function):
         of_offset, of_scale = (ctx.reducer.sum(sums) / total).view(2, *shape)
         grad_x = (grad - of_offset - normed * of_scale) * (weight / ctx.deviation).view(shape)
         return grad_x.to(x.dtype), grad_weight, grad_bias, None
+
+
+class Fused(nn.Module):
+    """Layers that one operator of `kernels.cpp` computes together, where that is built and can be used; where not, they
+    compute the same one by one."""
+
+    kernels: Kernels | None = None
+    """The operators; None: not to be used. See `use_kernels`."""
+
+
+def use_kernels(network: nn.Module, kernels: Kernels | None) -> None:
+    """From now on compute a network on a CPU with these operators, or with torch's alone."""
+    for module in network.modules():
+        if isinstance(module, Fused):
+            module.kernels = kernels
 
 
 class Concatenation(torch.autograd.Function):

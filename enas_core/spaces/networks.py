@@ -19,6 +19,10 @@ Outputs = tuple[Tensor, Tensor | None]
 """Logits [B, K] of the classifier and, where there is an auxiliary head, of that [B, K]."""
 
 
+TORCH = "torch"
+"""Torch's own operators."""
+
+
 class _Trainable(nn.Module):
     """What the two kinds of network have in common."""
 
@@ -28,6 +32,8 @@ class _Trainable(nn.Module):
     """Kinds of module that are worth compiling one by one, since few of them in few shapes make every arc. None: the
     network is worth compiling as a whole."""
 
+    operators: str = TORCH
+    """Whose operators compute it. A training that is interrupted goes on with the same, and the tables name them."""
     shape: NetworkShape
     depth: int
     """L: layers in which paths can be dropped."""

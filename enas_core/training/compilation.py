@@ -1,4 +1,8 @@
-"""Lower precision and compiled code, as far as the settings ask for them and the machine has them."""
+"""Lower precision and faster code, as far as the settings ask for them and the machine has them.
+
+A network says in `operators` which code computes it: torch's own operators, those of `spaces/kernels.cpp`, or what
+`torch.compile` has made.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enas_core.console import log
 from enas_core.settings.stages import TrainingStage
-from enas_core.spaces.layers import Classifier
-from enas_core.spaces.networks import Network, Supernet
+from enas_core.spaces.kernels import SMALLEST_ROW, load_kernels
+from enas_core.spaces.layers import Classifier, Fused, use_kernels
+from enas_core.spaces.networks import TORCH, Network, Supernet
 from enas_core.training.processes import ALONE, Processes
+
+FUSED, INDUCTOR = "kernels.cpp", "torch.compile"
+"""What `operators` of a network may say, beside `TORCH`."""
 
 RECOMPILE_LIMIT = 64  # shapes and modes of one kind of block
 
@@ -23,16 +32,44 @@ def accelerate(
     processes: Processes = ALONE,
 ) -> None:
     """Make `network`, which is on `device`, compute as `precision` and `compile` say. What cannot be compiled, for
-    want of a compiler or otherwise, runs uncompiled after a warning; so does a training of several processes, which
-    exchange statistics inside the network."""
+    want of a compiler or otherwise, runs uncompiled after a line in the log; so does a training of several processes,
+    which exchange statistics inside the network."""
     if settings.precision == "bf16":
         lower_precision(network, device)
-    if settings.compile == "auto" and device.type == "cuda" and processes.count == 1:
+    if settings.compile == "off" or processes.count > 1:
+        return
+    if device.type == "cpu" and settings.precision == "fp32":
+        fuse(network)
+    if device.type == "cuda":
         torch._dynamo.config.suppress_errors = True
+        network.operators = INDUCTOR
         if isinstance(network, Supernet):
             compile_blocks(network)
         else:
             compile_whole(network, mode="reduce-overhead")
+
+
+def fuse(network: Network | Supernet) -> None:
+    """Use the operators of `kernels.cpp` where they can be had and the network has layers that they know."""
+    smallest_row = network.shape.num_filters * network.shape.image_size  # halving it doubles the channels
+    if smallest_row < SMALLEST_ROW or not any(isinstance(module, Fused) for module in network.modules()):
+        return
+    kernels = load_kernels()
+    if kernels is not None:
+        use_kernels(network, kernels)
+        network.operators = FUSED
+
+
+def keep_operators(network: Network | Supernet, operators: str) -> None:
+    """Compute as the training did that now goes on: its results would not be those of one that was not interrupted,
+    if another order of sums took over in the middle."""
+    if operators == network.operators:
+        return
+    if operators == TORCH and network.operators == FUSED:
+        use_kernels(network, None)
+        network.operators = TORCH
+    else:
+        log.warning("began with operators of %s, goes on with those of %s", operators, network.operators)
 
 
 def compile_blocks(supernet: Supernet, **options: Any) -> None:

@@ -14,6 +14,7 @@ from enas_core.console import RunError, UserError
 from enas_core.settings.training import Training
 from enas_core.spaces.networks import Network, Outputs, Supernet
 from enas_core.spaces.space import Arc
+from enas_core.training.compilation import keep_operators
 from enas_core.training.evaluation import hits, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters, untrained_state
 from enas_core.training.processes import Processes
@@ -109,6 +110,7 @@ class Descent:
             "sgd": self.sgd.state_dict(),
             "untrained": untrained_state(self.network, self.sgd),
             "log": self.log.values,
+            "operators": self.network.operators,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -116,6 +118,7 @@ class Descent:
         self.sgd.load_state_dict(state["sgd"])
         self.network.load_state_dict(state["untrained"], strict=False)
         self.log.values.copy_(state["log"])
+        keep_operators(self.network, state["operators"])
 
 
 def _over_processes(network: Network | Supernet, training: Training, images: int, processes: Processes) -> nn.Module:

@@ -59,7 +59,7 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
 
     def emit(training: SupernetTraining) -> None:
         save_supernet(weights, training.supernet, training.policy.state_dict())
-        write_table(table, "search_epochs", training.epochs.rows, made_by)
+        write_table(table, "search_epochs", training.epochs.rows, made_by | {"operators": training.supernet.operators})
 
     resume(
         lambda: SupernetTraining(settings, data, seed, run.device, run.events(), run.processes),
@@ -82,8 +82,9 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
     weights, table = run.out_dir / "model.pt", run.out_dir / "epochs.parquet"
 
     def emit(training: NetworkTraining) -> None:
-        save_network(weights, training.network, _facts(settings, data, training) | {"provenance": made_by})
-        write_table(table, "augment_epochs", training.epochs.rows, made_by)
+        by = made_by | {"operators": training.network.operators}
+        save_network(weights, training.network, _facts(settings, data, training) | {"provenance": by})
+        write_table(table, "augment_epochs", training.epochs.rows, by)
 
     resume(
         lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),

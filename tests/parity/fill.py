@@ -9,7 +9,10 @@ k the kernel's side.
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
+import pytest
 import torch
 from formulas import bn_params, controller_weight, conv_weight, depthwise_weight, images
 from torch import Tensor, nn
@@ -23,7 +26,15 @@ from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, S
 from enas_core.spaces.micro.settings import MicroSettings
 from enas_core.spaces.micro.space import Micro
 from enas_core.spaces.micro.supernet import MicroSupernet
+from enas_core.spaces.networks import TORCH
 from enas_core.spaces.space import NetworkShape
+from enas_core.training.compilation import FUSED, fuse
+
+OPERATORS = [
+    TORCH,
+    pytest.param(FUSED, marks=pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")),
+]
+"""Whose operators compute the networks: both must agree with the original."""
 
 STEM, CLASSIFIER, AUX = 90, 91, 92
 """The numbers of these layers."""
@@ -166,17 +177,26 @@ def network_shape(num_layers: int, num_filters: int, num_classes: int, aux_head:
 
 
 def golden_network(
-    arc: MicroArc, shape: NetworkShape, variant: str, dtype: str, bn_zero_debias: bool = True
+    arc: MicroArc, shape: NetworkShape, variant: str, dtype: str, operators: str, bn_zero_debias: bool = True
 ) -> MicroNetwork:
     network = Micro(MicroSettings(num_nodes=arc.num_nodes)).network(arc, shape, bn_zero_debias)
     fill_network(network, variant)
+    choose(operators, network)
     return network.to(getattr(torch, dtype))
 
 
-def golden_supernet(num_nodes: int, shape: NetworkShape, variant: str, dtype: str) -> MicroSupernet:
+def golden_supernet(num_nodes: int, shape: NetworkShape, variant: str, dtype: str, operators: str) -> MicroSupernet:
     supernet = Micro(MicroSettings(num_nodes=num_nodes)).supernet(shape)
     fill_supernet(supernet, variant)
+    choose(operators, supernet)
     return supernet.to(getattr(torch, dtype))
+
+
+def choose(operators: str, network: MicroNetwork | MicroSupernet) -> None:
+    """Make a network use the operators that are asked for."""
+    if operators == FUSED:
+        fuse(network)
+    assert network.operators == operators
 
 
 def golden_controller(num_nodes: int, variant: str, dtype: str) -> Controller:

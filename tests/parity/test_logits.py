@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from fill import as_input, golden_images, golden_network, golden_supernet, network_shape
+from fill import OPERATORS, as_input, golden_images, golden_network, golden_supernet, network_shape
 from golden import absolute, files, read_json, read_npz, relative
 from torch import Tensor
 
@@ -103,11 +103,11 @@ def statistics(outputs: list[Tensor]) -> dict[str, list[Any]]:
 
 @functools.cache
 @torch.no_grad()
-def network_quantities(file: str, arc_name: str, variant: str, dtype: str) -> dict[str, Any]:
+def network_quantities(file: str, arc_name: str, variant: str, dtype: str, operators: str) -> dict[str, Any]:
     arc, shape = arc_and_shape(file, arc_name)
     first, second, third = three_batches(file, dtype)
 
-    network = golden_network(arc, shape, variant, dtype, bn_zero_debias=True)
+    network = golden_network(arc, shape, variant, dtype, operators, bn_zero_debias=True)
     quantities = {"eval": network.eval()(first)}
     with watched_layers(network.train()) as outputs:
         quantities["train"], quantities["train_aux"] = network(first)
@@ -116,7 +116,7 @@ def network_quantities(file: str, arc_name: str, variant: str, dtype: str) -> di
     network(third)
     quantities["eval_after3"] = network.eval()(first)
 
-    network = golden_network(arc, shape, variant, dtype, bn_zero_debias=False)
+    network = golden_network(arc, shape, variant, dtype, operators, bn_zero_debias=False)
     for batch in (first, second, third):
         network(batch)
     quantities["eval_after3_plainema"] = network.eval()(first)
@@ -124,45 +124,49 @@ def network_quantities(file: str, arc_name: str, variant: str, dtype: str) -> di
 
 
 @functools.lru_cache(maxsize=4)
-def supernet(num_nodes: int, shape: NetworkShape, variant: str, dtype: str) -> MicroSupernet:
-    return golden_supernet(num_nodes, shape, variant, dtype)
+def supernet(num_nodes: int, shape: NetworkShape, variant: str, dtype: str, operators: str) -> MicroSupernet:
+    return golden_supernet(num_nodes, shape, variant, dtype, operators)
 
 
 @functools.cache
 @torch.no_grad()
-def child_quantities(file: str, arc_name: str, variant: str, dtype: str) -> dict[str, Any]:
+def child_quantities(file: str, arc_name: str, variant: str, dtype: str, operators: str) -> dict[str, Any]:
     arc, shape = arc_and_shape(file, arc_name)
-    network = supernet(arc.num_nodes, shape, variant, dtype)
+    network = supernet(arc.num_nodes, shape, variant, dtype, operators)
     with watched_layers(network) as outputs:
         logits, aux_logits = network(three_batches(file, dtype)[0], arc)
     return {"train": logits, "train_aux": aux_logits} | statistics(outputs)
 
 
-def found(entry: Entry) -> Any:
+def found(entry: Entry, operators: str) -> Any:
     """What this project computes in the place of an array."""
     quantities = network_quantities if entry.file.startswith("logits_fixed_") else child_quantities
-    return quantities(entry.file, entry.arc, entry.variant, entry.dtype)[entry.quantity]
+    return quantities(entry.file, entry.arc, entry.variant, entry.dtype, operators)[entry.quantity]
 
 
 # --- comparisons
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("entry", LOGITS, ids=name_of)
-def test_logits(entry: Entry) -> None:
-    assert relative(found(entry), entry.expected) <= {"float64": 1e-10, "float32": 1e-4}[entry.dtype]
+def test_logits(entry: Entry, operators: str) -> None:
+    assert relative(found(entry, operators), entry.expected) <= {"float64": 1e-10, "float32": 1e-4}[entry.dtype]
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("entry", LOGITS_AFTER_TRAINING, ids=name_of)
-def test_logits_after_training(entry: Entry) -> None:
+def test_logits_after_training(entry: Entry, operators: str) -> None:
     """These come from moving averages, whose decay is a float32 in the original."""
-    assert relative(found(entry), entry.expected) <= {"float64": 1e-6, "float32": 1e-4}[entry.dtype]
+    assert relative(found(entry, operators), entry.expected) <= {"float64": 1e-6, "float32": 1e-4}[entry.dtype]
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("entry", LAYERS, ids=name_of)
-def test_layers(entry: Entry) -> None:
-    assert absolute(found(entry), entry.expected) <= 1e-10
+def test_layers(entry: Entry, operators: str) -> None:
+    assert absolute(found(entry, operators), entry.expected) <= 1e-10
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("entry", LAYER_SHAPES, ids=name_of)
-def test_layer_shapes(entry: Entry) -> None:
-    assert found(entry) == entry.expected.tolist()
+def test_layer_shapes(entry: Entry, operators: str) -> None:
+    assert found(entry, operators) == entry.expected.tolist()

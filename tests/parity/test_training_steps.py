@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fill import golden_images, golden_network, golden_supernet, network_shape
+from fill import OPERATORS, golden_images, golden_network, golden_supernet, network_shape
 from formulas import labels
 from golden import absolute, read_json, read_npz, relative
 from torch import Tensor
@@ -49,7 +49,7 @@ def compared_steps(name: str) -> range:
 
 
 @functools.cache
-def follow(name: str) -> dict[str, Any]:
+def follow(name: str, operators: str) -> dict[str, Any]:
     """Takes the steps of a run; `aux_change`, the largest change of a weight of the auxiliary head, must be 0."""
     settings, run = DATA["settings"], RUNS[name]
     arcs = [MicroArc.from_integers(DATA["arcs"][arc]) for arc in run["arcs"]]
@@ -58,7 +58,7 @@ def follow(name: str) -> dict[str, Any]:
     x = golden_images(settings["batch"], 0, dtype_of(name))
     y = torch.from_numpy(labels(settings["batch"], num_classes))
 
-    network = filled_network(name, arcs[0], num_classes)
+    network = filled_network(name, arcs[0], num_classes, operators)
     descent = Descent(name, network, training_of(name), settings["batch"] * len(arcs), ALONE)
     start, aux_start = descent.sgd.values.detach().clone(), aux_weights(network)
     gradient_norms: list[dict[str, float]] = []
@@ -76,14 +76,14 @@ def follow(name: str) -> dict[str, Any]:
     return found
 
 
-def filled_network(name: str, arc: MicroArc, num_classes: int) -> Network | Supernet:
+def filled_network(name: str, arc: MicroArc, num_classes: int, operators: str) -> Network | Supernet:
     """The network of a run before its first step."""
     settings, run = DATA["settings"], RUNS[name]
     _, variant, dtype = name.split("/")
     shape = network_shape(settings["num_layers"], settings["out_filters"], num_classes, run["aux"])
     if run["network"] == "fixed":
-        return golden_network(arc, shape, variant, dtype)
-    return golden_supernet(arc.num_nodes, shape, variant, dtype)
+        return golden_network(arc, shape, variant, dtype, operators)
+    return golden_supernet(arc.num_nodes, shape, variant, dtype, operators)
 
 
 def training_of(name: str) -> Training:
@@ -172,59 +172,68 @@ STEPS = [(name, step) for name in RUNS for step in compared_steps(name)]
 FOLLOWED = [name for name in RUNS if dtype_of(name) == "float64"]
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize(("name", "step"), STEPS)
-def test_losses(name: str, step: int) -> None:
-    found, expected = follow(name)["steps"][step], RUNS[name]["steps"][step]
+def test_losses(name: str, step: int, operators: str) -> None:
+    found, expected = follow(name, operators)["steps"][step], RUNS[name]["steps"][step]
     for key in ("ce", "aux_ce", "sum_w2", "total_loss"):
         if expected.get(key) is not None:  # without the head there is no auxiliary loss
             assert relative(found[key], expected[key]) <= FORWARD[dtype_of(name)], key
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize(("name", "step"), STEPS)
-def test_gradient_norm(name: str, step: int) -> None:
-    found, expected = follow(name)["steps"][step], RUNS[name]["steps"][step]
+def test_gradient_norm(name: str, step: int, operators: str) -> None:
+    found, expected = follow(name, operators)["steps"][step], RUNS[name]["steps"][step]
     assert relative(found["grad_norm_incl_l2"], expected["grad_norm_incl_l2"]) <= GRADIENT[dtype_of(name)]
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize(("name", "step"), STEPS)
-def test_correct_predictions(name: str, step: int) -> None:
-    found, expected = follow(name)["steps"][step], RUNS[name]["steps"][step]
+def test_correct_predictions(name: str, step: int, operators: str) -> None:
+    found, expected = follow(name, operators)["steps"][step], RUNS[name]["steps"][step]
     if "train_correct" in expected:
         assert found["train_correct"] == expected["train_correct"]
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("name", [name for name in RUNS if "data_grad_norm" in RUNS[name]])
-def test_gradient_without_l2(name: str) -> None:
-    assert relative(follow(name)["data_grad_norm"], RUNS[name]["data_grad_norm"]) <= GRADIENT[dtype_of(name)]
+def test_gradient_without_l2(name: str, operators: str) -> None:
+    assert relative(follow(name, operators)["data_grad_norm"], RUNS[name]["data_grad_norm"]) <= GRADIENT[dtype_of(name)]
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("name", [name for name in RUNS if "data_grad_norm_by_group" in RUNS[name]])
-def test_gradient_without_l2_by_group(name: str) -> None:
-    found = follow(name)["data_grad_norm_by_group"]
+def test_gradient_without_l2_by_group(name: str, operators: str) -> None:
+    found = follow(name, operators)["data_grad_norm_by_group"]
     for group, norm in RUNS[name]["data_grad_norm_by_group"].items():
         assert relative(found[group], norm) <= GRADIENT[dtype_of(name)], group
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("name", RUNS)
-def test_auxiliary_head_is_not_trained(name: str) -> None:
-    assert follow(name)["aux_change"] == 0
+def test_auxiliary_head_is_not_trained(name: str, operators: str) -> None:
+    assert follow(name, operators)["aux_change"] == 0
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_values_after_the_steps(name: str) -> None:
+def test_values_after_the_steps(name: str, operators: str) -> None:
     for key in ("sum_w2_after", "displacement_norm_after3", "ce_after3_arc0", "aux_ce_after3_arc0"):
         if RUNS[name].get(key) is not None:
-            assert relative(follow(name)[key], RUNS[name][key]) <= 1e-9, key
+            assert relative(follow(name, operators)[key], RUNS[name][key]) <= 1e-9, key
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("name", [name for name in FOLLOWED if f"{name}/train_logits_after3_arc0" in ARRAYS])
-def test_logits_after_the_steps(name: str) -> None:
+def test_logits_after_the_steps(name: str, operators: str) -> None:
     key = "train_logits_after3_arc0"
-    assert relative(follow(name)[key], ARRAYS[f"{name}/{key}"]) <= 1e-9
+    assert relative(follow(name, operators)[key], ARRAYS[f"{name}/{key}"]) <= 1e-9
 
 
+@pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("name", [name for name in FOLLOWED if f"{name}/eval_logits_after3_zerodebias" in ARRAYS])
-def test_evaluation_logits_after_the_steps(name: str) -> None:
+def test_evaluation_logits_after_the_steps(name: str, operators: str) -> None:
     """These come from moving averages, whose decay is a float32 in the original."""
     key = "eval_logits_after3_zerodebias"
-    assert relative(follow(name)[key], ARRAYS[f"{name}/{key}"]) <= 1e-6
+    assert relative(follow(name, operators)[key], ARRAYS[f"{name}/{key}"]) <= 1e-6

@@ -16,7 +16,10 @@ import models
 
 from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.micro.sampling import uniform_arc
-from enas_core.training.compilation import accelerate, compile_blocks, compile_whole
+from enas_core.spaces.micro.supernet import MicroSupernet
+from enas_core.spaces.networks import TORCH
+from enas_core.spaces.space import NetworkShape
+from enas_core.training.compilation import FUSED, accelerate, compile_blocks, compile_whole, keep_operators
 from enas_core.training.evaluation import loss_of
 
 SIZES = (1, 4)  # layers, filters
@@ -72,7 +75,7 @@ def test_a_compiled_network_computes_the_same_in_one_graph(precision):
     images, labels = models.batch(4)
     plain, compiled = models.network(BOTH_KERNELS, *SIZES), models.network(BOTH_KERNELS, *SIZES)
     for network in (plain, compiled):
-        accelerate(network, settings(precision), CPU)
+        accelerate(network, settings(precision, "off"), CPU)
     compile_whole(compiled, backend="aot_eager")
     inputs = images, *models.factors(plain, 4)
     for _ in range(2):
@@ -113,11 +116,47 @@ def test_bfloat16_with_drop_path_keeps_maps_in_bfloat16():
     assert seen == [torch.bfloat16]
 
 
-def test_nothing_is_compiled_on_a_cpu():
+@pytest.mark.parametrize(("compile_setting", "operators"), [("auto", FUSED), ("off", TORCH)])
+def test_on_a_cpu_the_setting_decides(compile_setting, operators):
     network = models.network(BOTH_KERNELS, *SIZES)
-    accelerate(network, settings(), CPU)
+    accelerate(network, settings("fp32", compile_setting), CPU)
+    assert network.operators == operators
     network(models.batch(4)[0])
     assert not counters["stats"]
+
+
+def test_what_is_too_small_or_split_uses_the_operators_of_torch():
+    tiny = MicroSupernet(NetworkShape(2, 2, image_size=4, in_channels=1, num_classes=3, aux_head=False), 2, "both")
+    accelerate(tiny, settings(), CPU)
+    assert tiny.operators == TORCH
+    split = models.network(BOTH_KERNELS, *SIZES)
+    accelerate(split, settings(), CPU, SimpleNamespace(count=2))
+    assert split.operators == TORCH
+
+
+@pytest.mark.parametrize("began_with", [TORCH, FUSED])
+def test_a_training_that_goes_on_keeps_its_operators(began_with):
+    """What it computes is the same to the last bit, which other operators would not give."""
+    images, labels = models.batch(4)
+    before, after = models.network(BOTH_KERNELS, *SIZES), models.network(BOTH_KERNELS, *SIZES)
+    accelerate(before, settings(compile_setting="auto" if began_with == FUSED else "off"), CPU)
+    accelerate(after, settings(), CPU)
+    keep_operators(after, before.operators)
+    assert after.operators == began_with
+    for one, other in zip(
+        train(after, labels, models.AUGMENT, images)[1].values(),
+        train(before, labels, models.AUGMENT, images)[1].values(),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def test_operators_that_are_not_here_are_named(caplog):
+    network = models.network(BOTH_KERNELS, *SIZES)
+    with caplog.at_level("WARNING"):
+        keep_operators(network, FUSED)
+    assert network.operators == TORCH
+    assert FUSED in caplog.text
 
 
 @pytest.mark.parametrize("compile_setting", ["auto", "off"])

@@ -28,7 +28,8 @@ def installed(tmp_path_factory):
 
 def modules(folder):
     """Relative paths of all modules of the package."""
-    return {str(path.relative_to(folder)) for path in (folder / "enas_core").rglob("*.py")}
+    files = (folder / "enas_core").rglob("*")
+    return {str(path.relative_to(folder)) for path in files if path.suffix in (".py", ".cpp")}
 
 
 def test_every_module_is_in_it(installed):

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core.spaces.layers import concatenate
 from enas_core.spaces.micro.arc import OPS, CellNodes, loose_ids
-from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, SepConv, build_op
+from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, build_op
 
 Edge = tuple[int, int]
 """What an operation of a node reads, and its number: index and operation."""
@@ -59,15 +58,9 @@ def run_nodes(
 
     `drop_path` [B, P] is multiplied to the outputs of all operations but identities."""
     states = list(inputs)
-    after_relu: dict[int, Tensor] = {}  # of states that a separable convolution reads, each made once
     outputs: list[Tensor] = []
     for path, ((index, op), module) in enumerate(zip(edges, ops, strict=True)):
-        if isinstance(module, SepConv):
-            if index not in after_relu:
-                after_relu[index] = F.relu(states[index])
-            y = module(after_relu[index])
-        else:
-            y = module(states[index])
+        y = module(states[index])
         if drop_path is not None and OPS[op] != "identity":
             y = y * drop_path[:, path, None, None, None].to(y.dtype)
         outputs.append(y)

@@ -9,12 +9,10 @@ Shapes: B images in a batch, L = num_layers + 2 layers, P = 2 * nodes droppable 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enas_core.spaces.layers import AuxHead, BatchNorm, BlockConv, Classifier, Packed, concatenate, stem
+from enas_core.spaces.layers import AuxHead, BatchNorm, BlockConv, Classifier, Fused, Packed, concatenate, stem
 from enas_core.spaces.micro.arc import OPS, CellNodes, MicroArc, loose_ids
 from enas_core.spaces.micro.cell import FeatureMap, edges_of, halved, match_inputs, reduction_layers, run_nodes
 from enas_core.spaces.micro.operations import BLOCKS, FactorizedReduction, build_op
@@ -22,41 +20,39 @@ from enas_core.spaces.networks import Outputs, Supernet
 from enas_core.spaces.space import Arc, NetworkShape
 
 
-class SharedCell(nn.Module):
+class SharedCell(Fused):
     """One layer. `ops[i][slot][op][index]` is the operation of node i that reads state `index`: each has
     weights of its own."""
 
     def __init__(self, num_nodes: int, older: FeatureMap, newer: FeatureMap, channels: int) -> None:
         super().__init__()
         self.calibrate_older, self.calibrate_newer = match_inputs(older, newer, channels, tracking=False)
-        self.ops = nn.ModuleList()
-        for i in range(num_nodes):
-            self.ops.append(nn.ModuleList(self._choices(i + 2, channels) for _ in range(2)))
+        nodes = [[self._choices(i + 2, channels) for _ in range(2)] for i in range(num_nodes)]
+        self.ops = nn.ModuleList(nn.ModuleList(nn.ModuleList(slot) for slot in node) for node in nodes)
+        # The same in plain lists: a lookup in a ModuleList takes as long as a small operation.
+        self._ops = [[[list(packed) for packed in slot] for slot in node] for node in nodes]
         self.final_conv = BlockConv(num_nodes + 2, channels)
         self.final_bn = BatchNorm(channels, tracking=False)
 
     @staticmethod
-    def _choices(indices: int, channels: int) -> nn.ModuleList:
+    def _choices(indices: int, channels: int) -> list[Packed]:
         """Every operation of each of so many states."""
-        choices = nn.ModuleList()
-        for op in range(len(OPS)):
-            choices.append(Packed(build_op(op, channels, 1, tracking=False) for _ in range(indices)))
-        return choices
+        return [Packed(build_op(op, channels, 1, tracking=False) for _ in range(indices)) for op in range(len(OPS))]
 
     def path(self, nodes: CellNodes) -> list[nn.Module]:
         """The operations of a child, two a node."""
-        found = []
-        for position, (index, op) in enumerate(edges_of(nodes)):
-            node: Any = self.ops[position // 2]
-            found.append(node[position % 2][op][index])
-        return found
+        edges = enumerate(edges_of(nodes))
+        return [self._ops[position // 2][position % 2][op][index] for position, (index, op) in edges]
 
     def forward(self, older: Tensor, newer: Tensor, nodes: CellNodes, drop_path: Tensor | None) -> Tensor:
         inputs = [self.calibrate_older(older), self.calibrate_newer(newer)]
         states = run_nodes(inputs, edges_of(nodes), self.path(nodes), drop_path)
         loose = loose_ids(nodes)
-        x = F.relu(concatenate([states[i] for i in loose]))
-        return self.final_bn(self.final_conv(x, loose))
+        maps = [states[i] for i in loose]
+        if self.kernels is not None:
+            blocks = [self.final_conv.blocks[i] for i in loose]
+            return self.kernels.conv_norm(maps, blocks, self.final_bn.weight, self.final_bn.bias, [])
+        return self.final_bn(self.final_conv(F.relu(concatenate(maps)), loose))
 
 
 class MicroSupernet(Supernet):
