@@ -13,11 +13,12 @@ from enas_core.training.device import pick_device
 
 
 def modes(arc: MicroArc, size: int) -> dict[str, Work]:
-    """Both steps from the same weights, images and factors."""
-    project = models.network(arc)
+    """All steps from the same weights, images and factors."""
+    project = models.fused(models.network(arc))
     inputs = *models.batch(size), *models.factors(project, size)
     return {
         "yardstick": models.plain_network_step(models.plain_network(arc), *inputs),
+        "torch": models.network_step(models.network(arc), *inputs),
         "project": models.network_step(project, *inputs),
     }
 

@@ -50,7 +50,7 @@ def main() -> None:
     inputs = models.batch(options.batch_size)
     rewards = {
         "yardstick": models.plain_forward(models.plain_supernet(), *inputs),
-        "project": models.forward(models.supernet(), *inputs),
+        "project": models.forward(models.fused(models.supernet()), *inputs),
     }
     table += rows("reward forward", alternate(rewards, rounds), "yardstick", images=options.batch_size)
     finish(table, table[-1]["ratio"], "controller_step", options)

@@ -32,14 +32,16 @@ EXAMPLES = 2  # arcs each round takes, so that one arc's operations do not decid
 
 def step(filters: int, nodes: int, layers: int, batch: int) -> Work:
     """Supernet steps with a few arcs of their own in each round."""
-    work = models.supernet_step(models.supernet(nodes, layers, filters), *models.batch(batch), num_nodes=nodes)
+    work = models.supernet_step(
+        models.fused(models.supernet(nodes, layers, filters)), *models.batch(batch), num_nodes=nodes
+    )
     return lambda k: [work(EXAMPLES * k + i) for i in range(EXAMPLES)]
 
 
 def scoring(candidates: int) -> Work:
     """Forward passes of so many candidates on one batch, the same ones in each round."""
     score = models.forward(
-        models.supernet(BASE["nodes"], BASE["layers"], BASE["filters"]), *models.batch(BASE["batch"])
+        models.fused(models.supernet(BASE["nodes"], BASE["layers"], BASE["filters"])), *models.batch(BASE["batch"])
     )
     return lambda k: [score(i) for i in range(candidates)]
 
@@ -47,7 +49,9 @@ def scoring(candidates: int) -> Work:
 def supernet_in_own_process(threads: int) -> Work:
     """What peak memory is measured of."""
     pick_device("cpu", threads)
-    return models.supernet_step(models.supernet(BASE["nodes"], BASE["layers"], BASE["filters"]), *models.batch(16))
+    return models.supernet_step(
+        models.fused(models.supernet(BASE["nodes"], BASE["layers"], BASE["filters"])), *models.batch(16)
+    )
 
 
 def measure(what: str, build: Callable[[int], Work], rounds: int) -> list[dict[str, Any]]:

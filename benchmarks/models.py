@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import yardstick
 from harness import Work
@@ -15,6 +17,7 @@ from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.micro.supernet import MicroSupernet
 from enas_core.spaces.space import NetworkShape
+from enas_core.training.compilation import FUSED, fuse
 from enas_core.training.evaluation import child_accuracy, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters
 
@@ -62,6 +65,13 @@ def network(
     result = MicroNetwork(arc, shape(num_layers, num_filters))
     initialise(result, AUGMENT.init_fan_in, torch.Generator().manual_seed(0))
     return result
+
+
+def fused(net: Any) -> Any:
+    """A network of this project, from now on computed by the operators of `kernels.cpp`, as trainings on a CPU do."""
+    fuse(net)
+    assert net.operators == FUSED, "the operators cannot be built here"
+    return net
 
 
 def plain_network(

@@ -23,7 +23,7 @@ INTERVAL = 60 * Workflow.model_fields["save_every"].default
 
 def search_state() -> dict[str, object]:
     """What a search of the original's size saves, but for a few numbers a step."""
-    net = models.supernet()
+    net = models.fused(models.supernet())
     sgd = FlatSGD(trained_parameters(net, models.SEARCH), models.SEARCH)
     sgd.step(models.LEARNING_RATE)
     reinforce = Reinforce(Controller(models.SEARCH.controller, 5, torch.Generator()))
@@ -32,7 +32,7 @@ def search_state() -> dict[str, object]:
 
 def augment_state() -> dict[str, object]:
     """The same of an augment run."""
-    net = models.network(uniform_arc(0))
+    net = models.fused(models.network(uniform_arc(0)))
     sgd = FlatSGD(trained_parameters(net, models.AUGMENT), models.AUGMENT)
     sgd.step(models.LEARNING_RATE)
     return {"sgd": sgd.state_dict(), "untrained": untrained_state(net, sgd)}

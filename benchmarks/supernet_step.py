@@ -17,13 +17,19 @@ def plain(size: int, threads: int) -> Work:
     return models.plain_supernet_step(models.plain_supernet(), *models.batch(size))
 
 
-def project(size: int, threads: int) -> Work:
-    """This project's."""
+def torch_operators(size: int, threads: int) -> Work:
+    """This project's without a compiler: torch's own operators."""
     pick_device("cpu", threads)
     return models.supernet_step(models.supernet(), *models.batch(size))
 
 
-MODES = {"yardstick": plain, "project": project}
+def project(size: int, threads: int) -> Work:
+    """This project's."""
+    pick_device("cpu", threads)
+    return models.supernet_step(models.fused(models.supernet()), *models.batch(size))
+
+
+MODES = {"yardstick": plain, "torch": torch_operators, "project": project}
 
 
 def main() -> None:
