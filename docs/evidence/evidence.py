@@ -1,0 +1,60 @@
+"""What the pages of evidence share: tables in Markdown, figures drawn by the report's scripts, and where numbers are from.
+
+A folder of evidence holds the metric tables of real runs, a script `page.py` that makes its README and figures from
+them, and these. `tests/unit/test_evidence.py` makes each page again and compares.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from enas_core.analysis.results import read_checked, read_results
+from enas_core.analysis.sentences import sentences
+from enas_core.files.tables import read_provenance
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "workflow" / "scripts"
+
+
+def figure(script: str, inputs: Mapping[str, Path], output: Path, **params: object) -> None:
+    """Draw a figure by a script of the report, from tables instead of a running workflow."""
+    given = {name: str(path) for name, path in inputs.items()}
+    snakemake = SimpleNamespace(
+        input=SimpleNamespace(**given), output=[str(output)], log=["/dev/null"], params=SimpleNamespace(**params)
+    )
+    errors = sys.stderr
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        runpy.run_path(str(SCRIPTS / script), {"snakemake": snakemake})
+    finally:
+        sys.path.remove(str(SCRIPTS))
+        sys.stderr = errors  # the scripts turn it to their log
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def made_by(tables: Sequence[Path]) -> str:
+    """Version, commit and device of tables, as their metadata say."""
+    found = {tuple(read_provenance(path).get(key) for key in ("git_commit", "torch_version", "device")) for path in tables}
+    return "; ".join(f"commit `{commit}`, torch {version}, {device}" for commit, version, device in sorted(found))
+
+
+def compared(folder: Path) -> list[str]:
+    """What `enas compare` says of the tables in a folder."""
+    metrics = read_results([folder])
+    checked = {name: read_checked(Path(name)) for name in metrics}
+    lines = sentences(metrics, [], checked)
+    return [line.replace(f"{name}: ", "", 1) for name in metrics for line in lines if line.startswith(f"{name}: ")]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """For a table; what is not known is a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
