@@ -46,7 +46,7 @@ FEW_CANDIDATES = 2
 PYTHON_COMMAND = re.compile(r"^\s*Shell command: python -m (enas_core\.(search|augment|select_arc) .*)$", re.MULTILINE)
 """How Snakemake's --printshellcmds shows the commands that are measured."""
 
-CIFAR_SHAPE = {"name": "cifar10", "source": "parquet", "max_train_images": 432, "max_test_images": 40}
+CIFAR_SHAPE: dict[str, Any] = {"name": "cifar10", "source": "parquet", "max_train_images": 432, "max_test_images": 40}
 DIGITS = {
     "name": "digits",
     "source": "digits",

@@ -24,10 +24,12 @@ def modes(arc: MicroArc, size: int) -> dict[str, Work]:
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=10)
-    options.add_argument("--arc-seed", type=int, default=0, help="which uniform random arc (%(default)s)")
-    options.add_argument("--batch-size", type=int, default=models.AUGMENT.batch_size, help="images (%(default)s)")
-    options = options.parse_args()
+    options_parser = parser(__doc__, rounds=10)
+    options_parser.add_argument("--arc-seed", type=int, default=0, help="which uniform random arc (%(default)s)")
+    options_parser.add_argument(
+        "--batch-size", type=int, default=models.AUGMENT.batch_size, help="images (%(default)s)"
+    )
+    options = options_parser.parse_args()
     pick_device("cpu", options.threads)
     size = options.batch_size // 4 if options.quick else options.batch_size
     times = alternate(modes(uniform_arc(options.arc_seed), size), 3 if options.quick else options.rounds)

@@ -39,14 +39,14 @@ def updates(reinforce: Reinforce) -> dict[str, Work]:
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=20)
-    options.add_argument("--batch-size", type=int, default=models.SEARCH.batch_size, help="images (%(default)s)")
-    options = options.parse_args()
+    options_parser = parser(__doc__, rounds=20)
+    options_parser.add_argument("--batch-size", type=int, default=models.SEARCH.batch_size, help="images (%(default)s)")
+    options = options_parser.parse_args()
     pick_device("cpu", options.threads)
     rounds = 5 if options.quick else options.rounds
-    controller = Controller(models.SEARCH.controller, 5, torch.Generator().manual_seed(0))
-    table = rows(f"sampling {ARCS} arcs", alternate(sampling(controller), rounds), "one by one")
-    table += rows(f"update from {ARCS} arcs", alternate(updates(Reinforce(controller)), rounds), "one by one")
+    policy = models.policy()
+    table = rows(f"sampling {ARCS} arcs", alternate(sampling(policy.controller), rounds), "one by one")
+    table += rows(f"update from {ARCS} arcs", alternate(updates(policy), rounds), "one by one")
     inputs = models.batch(options.batch_size)
     rewards = {
         "yardstick": models.plain_forward(models.plain_supernet(), *inputs),

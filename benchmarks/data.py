@@ -4,7 +4,6 @@ transforms, in the main process and with two workers. The headline is against th
 from __future__ import annotations
 
 import models
-import torch
 from harness import Work, alternate, finish, parser, rows
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -17,7 +16,6 @@ from enas_core.settings.dataset import Augmentation
 from enas_core.training.device import pick_device
 
 AUGMENTATION = Augmentation()
-MEAN, DEVIATION = torch.tensor([0.49, 0.48, 0.45]), torch.tensor([0.25, 0.24, 0.26])
 
 
 class Images(TorchDataset[tuple[Tensor, int]]):
@@ -31,7 +29,7 @@ class Images(TorchDataset[tuple[Tensor, int]]):
                 transforms.RandomCrop(32, padding=AUGMENTATION.crop_padding),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),
-                transforms.Normalize(MEAN, DEVIATION),
+                transforms.Normalize(models.MEAN, models.DEVIATION),
             ]
         )
 
@@ -40,14 +38,6 @@ class Images(TorchDataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.transform(self.images[index]), self.labels[index]
-
-
-def random_split(images: int) -> Split:
-    """Random pixels and labels."""
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (images, 32, 32, 3), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(models.CLASSES, (images,), generator=generator)
-    return Split(pixels, labels, 1 / (255 * DEVIATION), -MEAN / DEVIATION)
 
 
 def loader_epoch(split: Split, size: int, workers: int) -> Work:
@@ -68,11 +58,11 @@ def project_epoch(split: Split, size: int) -> Work:
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=10)
-    options = options.parse_args()
+    options_parser = parser(__doc__, rounds=10)
+    options = options_parser.parse_args()
     pick_device("cpu", options.threads)
     images, size = 8_000 if options.quick else 45_000, models.SEARCH.batch_size
-    split = random_split(images)
+    split = models.split(images)
     modes = {
         "DataLoader": loader_epoch(split, size, workers=0),
         "DataLoader, 2 workers": loader_epoch(split, size, workers=2),

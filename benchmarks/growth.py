@@ -38,6 +38,11 @@ def step(filters: int, nodes: int, layers: int, batch: int) -> Work:
     return lambda k: [work(EXAMPLES * k + i) for i in range(EXAMPLES)]
 
 
+def step_with(what: str) -> Callable[[int], Work]:
+    """Builds a step in which one quantity has another value."""
+    return lambda value: step(**(BASE | {what: value}))
+
+
 def scoring(candidates: int) -> Work:
     """Forward passes of so many candidates on one batch, the same ones in each round."""
     score = models.forward(
@@ -96,13 +101,13 @@ def draw(table: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=8)
-    options = options.parse_args()
+    options_parser = parser(__doc__, rounds=8)
+    options = options_parser.parse_args()
     table = memory(options.threads)
     pick_device("cpu", options.threads)
     rounds = 1 if options.quick else options.rounds
     for what in BASE:
-        table += measure(what, lambda value, what=what: step(**BASE | {what: value}), rounds)
+        table += measure(what, step_with(what), rounds)
     table += measure("candidates", scoring, rounds)
     exponents = add_exponents(table)
     picture = (options.out or RESULTS / "growth.parquet").with_suffix(".png")

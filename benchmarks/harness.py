@@ -4,6 +4,7 @@ headline ratio."""
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import os
 import resource
@@ -13,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -23,6 +24,9 @@ RESULTS = Path(__file__).parent / "results"
 
 Work = Callable[[int], object]
 """What is measured: called with the number of the round."""
+
+Row = dict[str, Any]
+"""A row of a table, by the names of its columns."""
 
 
 def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
@@ -60,26 +64,26 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return low, median, high
 
 
-def alternate(modes: dict[str, Work], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
+def alternate(modes: Mapping[str, Work], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
     """Seconds of each mode in each round, after `warm_up` rounds that do not count. In a round all modes do the
     same work one after the other, so that what slows the machine slows them alike."""
     times: dict[str, list[float]] = {name: [] for name in modes}
     for k in range(-warm_up, rounds):
         for name, mode in modes.items():
-            elapsed = seconds(lambda mode=mode, k=k: mode(max(k, 0)))
+            elapsed = seconds(functools.partial(mode, max(k, 0)))
             if k >= 0:
                 times[name].append(elapsed)
     return times
 
 
-def rows(what: str, times: dict[str, list[float]], yardstick: str, images: int = 0) -> list[dict[str, object]]:
+def rows(what: str, times: dict[str, list[float]], yardstick: str, images: int = 0) -> list[Row]:
     """One row a mode: median, quartiles, and the median over rounds of the ratio to the yardstick's time.
     `images`: how many a round processes, for images/s."""
     result = []
     for name, values in times.items():
         low, median, high = quartiles(values)
         ratios = [slow / fast for slow, fast in zip(times[yardstick], values, strict=True)]
-        row: dict[str, object] = {
+        row: Row = {
             "what": what,
             "mode": name,
             "median_ms": 1e3 * median,
@@ -96,7 +100,7 @@ def peak_megabytes(build: Callable[..., Work], *arguments: object, rounds: Seque
     """Peak resident memory of a fresh process that builds a mode and does `rounds`. To be called before this
     process grows: a child starts with its parent's size."""
     context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
+    answer: multiprocessing.Queue[float] = context.Queue()
     process = context.Process(target=_report_peak, args=(answer, rounds, build, *arguments))
     process.start()
     peak = answer.get(timeout=600)
@@ -105,7 +109,7 @@ def peak_megabytes(build: Callable[..., Work], *arguments: object, rounds: Seque
 
 
 def _report_peak(
-    answer: multiprocessing.Queue, rounds: Sequence[int], build: Callable[..., Work], *arguments: object
+    answer: multiprocessing.Queue[float], rounds: Sequence[int], build: Callable[..., Work], *arguments: object
 ) -> None:
     work = build(*arguments)
     for k in rounds:
@@ -151,7 +155,7 @@ def run_python(arguments: Sequence[str], code: Path, folder: Path, expected: int
     return Finished(elapsed, _megabytes(usage.ru_maxrss), text)
 
 
-def finish(table: list[dict[str, object]], ratio: float, name: str, options: argparse.Namespace) -> None:
+def finish(table: list[Row], ratio: float, name: str, options: argparse.Namespace) -> None:
     """Print the table and the headline ratio, and write the table."""
     frame = pd.DataFrame(table)
     out = options.out or RESULTS / f"{name}.parquet"

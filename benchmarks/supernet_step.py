@@ -33,9 +33,9 @@ MODES = {"yardstick": plain, "torch": torch_operators, "project": project}
 
 
 def main() -> None:
-    options = parser(__doc__, rounds=20)
-    options.add_argument("--batch-size", type=int, default=models.SEARCH.batch_size, help="images (%(default)s)")
-    options = options.parse_args()
+    options_parser = parser(__doc__, rounds=20)
+    options_parser.add_argument("--batch-size", type=int, default=models.SEARCH.batch_size, help="images (%(default)s)")
+    options = options_parser.parse_args()
     size = options.batch_size
     peaks = {name: peak_megabytes(build, size, options.threads) for name, build in MODES.items()}
     times = alternate(

@@ -8,6 +8,7 @@ The mathematics, and the names of the weights, are those of `enas_core`: `load_s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -157,7 +158,8 @@ class SharedCell(nn.Module):
         super().__init__()
         self.calibrate_older = calibration(older, halve, channels, tracking=False)
         self.calibrate_newer = calibration(newer, False, channels, tracking=False)
-        self.ops = nn.ModuleList(
+        # By node, slot, operation and input. For torch's annotations the elements of a list are no lists.
+        self.ops: Any = nn.ModuleList(
             nn.ModuleList(
                 nn.ModuleList(
                     nn.ModuleList(operation(op, channels, 1, tracking=False) for _ in range(i + 2)) for op in range(5)
@@ -266,7 +268,7 @@ class PlainNetwork(nn.Module):
         self.fc = nn.Linear(newer, num_classes, bias=False)
 
     def forward(self, images: Tensor, drop_path: Tensor, dropout: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits and, in training mode, the auxiliary head's; factors as in `enas_core.network`."""
+        """Logits and, in training mode, the auxiliary head's; factors as `noise_factors` draws them."""
         older = newer = self.stem(images.contiguous())
         aux_logits = None
         for layer, cell in enumerate(self.cells):

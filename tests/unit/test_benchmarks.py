@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import shutil
 import subprocess
@@ -24,6 +25,23 @@ from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.micro.sampling import uniform_arc
 
 BATCH, LAYERS, FILTERS = 4, 3, 4
+BENCHMARKS = Path(models.__file__).parent
+SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if "parser(__doc__" in path.read_text())
+"""The others are what these share."""
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_answers_help(name, monkeypatch, capsys):
+    """So all that it imports is there. That it is called as its authors say, mypy checks (`make lint`)."""
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        importlib.import_module(name).main()
+    assert f"usage: {name}.py" in capsys.readouterr().out
+
+
+def test_every_script_is_in_the_readme():
+    described = re.findall(r"^\| `(\w+)\.py", (BENCHMARKS / "README.md").read_text(), re.MULTILINE)
+    assert sorted(described) == SCRIPTS
 
 
 def inputs():
