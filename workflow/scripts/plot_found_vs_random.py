@@ -1,5 +1,6 @@
 """Test accuracy of found and random networks, and how large they are."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import reporting
@@ -29,15 +30,19 @@ networks = network_means(metrics)
 groups = {role: [network for network in networks if network.role == role] for role in reporting.ROLES}
 groups = {role: members for role, members in groups.items() if members}
 
+of_seeds = defaultdict(list)
+for row in metrics:
+    of_seeds[row["network"]].append(row["test_accuracy"])
+
 figure, (strip, sizes) = reporting.panels(2, height=4.4, sharey=True, width_ratios=[3, 2])
 for x, (role, members) in enumerate(groups.items()):
     look = reporting.ROLES[role]
     values = [network.test_accuracy for network in members]
     places = [x + offset for offset in reporting.spread(len(members))]
     for network, place in zip(members, places, strict=True):
-        of_seeds = [row["test_accuracy"] for row in metrics if row["network"] == network.network]
-        if len(of_seeds) > 1:
-            strip.plot([place] * len(of_seeds), of_seeds, color=look.colour, lw=0.8, marker="_", alpha=0.6)
+        accuracies = of_seeds[network.network]
+        if len(accuracies) > 1:
+            strip.plot([place] * len(accuracies), accuracies, color=look.colour, lw=0.8, marker="_", alpha=0.6)
     strip.scatter(places, values, 60, look.colour, marker=look.marker, zorder=3)
     if role != "named":
         mean = sum(values) / len(values)
