@@ -2,9 +2,9 @@
 
     python benchmarks/made_up.py FOLDER NETWORKS    FOLDER is an empty working folder
 
-Ten searches and NETWORKS random arcs on the embedded digits, the networks as small as they can be. Tables and weights are
-written by the project's own functions, and hold random values in place of measured ones. Images, settings and arcs are
-real, and Snakemake takes all of it for its own work (`snakemake --touch`).
+Ten searches and NETWORKS random arcs on the embedded digits, the networks as small as they can be. Tables and weights
+are written by the project's own functions, and hold random values in place of measured ones. Images, settings and arcs
+are real, and Snakemake takes all of it for its own work (`snakemake --touch`).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Results:
         made_by = self.made_by["select_arc"]
         write_table(folder / "own/candidates.parquet", "candidates", policy, made_by)
         write_table(folder / "candidates.parquet", "candidates", policy + others, made_by)
-        check = {"verdict": "order repeats", "num_candidates": CANDIDATES, "num_images": 60, "chance": 0.1, "remark": ""}
+        check = {"verdict": "order repeats", "num_candidates": CANDIDATES, "num_images": 60, "chance": 0.1}
         check |= {"candidates_low": 0.6, "candidates_mean": 0.65, "candidates_high": 0.7, "reliability": 0.8}
         write_table(folder / "signal.parquet", "signal", [identity | check], made_by)
         write_text(folder / "supernet.pt", "nothing reads it")
@@ -145,7 +145,7 @@ def make(folder: Path, networks: int) -> None:
     run = [sys.executable, *snakemake(folder, "--cores", "2", "--quiet", "all")]
     subprocess.run([*run, "--", *IMAGES_AND_ARCS], check=True)
     Results(folder).write()
-    subprocess.run([*run, "--touch", "--omit-from", "compare", "--", COMPARISON], check=True)
+    subprocess.run([*run, "--touch", "--forceall", "--omit-from", "compare", "--", COMPARISON], check=True)
 
 
 if __name__ == "__main__":

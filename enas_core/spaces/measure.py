@@ -1,7 +1,7 @@
 """How large networks are: trainable values and multiply-accumulates.
 
-A supernet is measured on torch's meta device, where it takes no memory and computes nothing. Every training measures its
-own network when it ends, which must cost next to nothing even where a training takes seconds: one forward pass of the
+A supernet is measured on torch's meta device, where it takes no memory and computes nothing. Every training measures
+its own network when it ends, which must cost next to nothing even where a training takes seconds: one forward pass of the
 stand-alone network on the CPU takes milliseconds, while the first one on the meta device imports for a second. So does
 torch's own counter of operations, which is why there is one here.
 """
@@ -20,8 +20,7 @@ from torch.overrides import TorchFunctionMode
 from enas_core.spaces.networks import Network, Supernet
 from enas_core.spaces.space import Arc, NetworkShape, SearchSpace, Size
 
-
-COUNTED = (torch.conv1d, torch.conv2d, torch.conv3d, F.linear)
+COUNTED = (F.conv1d, F.conv2d, F.conv3d, F.linear)
 """Functions of images and weights whose first weight index is that of the output: each output is the sum of as many
 products as that output has weights."""
 NOT_COUNTED = frozenset(

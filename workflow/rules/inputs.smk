@@ -29,7 +29,9 @@ def named_networks(wildcards):
 @functools.cache
 def networks_by_name(name):
     """The networks of the experiment called `name`. Every training asks for its own one, and there may be thousands."""
-    return {network.name: network for network in networks.networks_of(settings_of(name))}
+    return {
+        network.name: network for network in networks.networks_of(settings_of(name))
+    }
 
 
 def searched_networks(wildcards):
@@ -224,6 +226,25 @@ def gpus(wildcards):
     if WORKFLOW.device == "auto" and runs_here and not visible_gpus():
         return 0
     return 1
+
+
+@functools.cache
+def planned_minutes(name, rule):
+    """The run time that a plan has found for the jobs of a rule; none where there is no plan of the same settings."""
+    planned = RUN_TIMES.get(name, {}).get(rule)
+    if planned is None:
+        return None
+    now = conditions(name, settings_of(name), rule)
+    return planned.minutes() if planned.conditions == now else None
+
+
+def run_time(rule, otherwise):
+    """A resource: minutes for a job of `rule`, by a plan or as many as it is given here. Each retry gets as many more."""
+
+    def attempted(wildcards, attempt):
+        return attempt * (planned_minutes(wildcards.experiment, rule) or otherwise)
+
+    return attempted
 
 
 def per_attempt(amount):
