@@ -124,6 +124,8 @@ class Finished(NamedTuple):
     seconds: float
     peak_megabytes: float
     output: str
+    cpu_seconds: float
+    """Of the process and those that it has waited for."""
 
 
 def run_python(arguments: Sequence[str], code: Path, folder: Path, expected: int = 0) -> Finished:
@@ -148,7 +150,7 @@ def run_python(arguments: Sequence[str], code: Path, folder: Path, expected: int
     if process.returncode != expected:
         shown = shlex.join(["python", *arguments])
         raise SystemExit(f"exit code {process.returncode} instead of {expected}, with {code}: {shown}\n{text[-3000:]}")
-    return Finished(elapsed, _megabytes(usage.ru_maxrss), text)
+    return Finished(elapsed, _megabytes(usage.ru_maxrss), text, usage.ru_utime + usage.ru_stime)
 
 
 def finish(table: list[dict[str, object]], ratio: float, name: str, options: argparse.Namespace) -> None:

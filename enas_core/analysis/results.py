@@ -1,8 +1,9 @@
 """Reading results: the trainings and searches of one experiment, and the metrics of finished ones.
 
 `enas_core.compare` as a stage reads the folders of trainings (`epochs.parquet`; `model.pt` too where an earlier version
-has written them) and of searches (`epochs.parquet`, `candidates.parquet`, `signal.parquet`); for people it reads `metrics.parquet` of any number of
-experiments, with the signal check in `comparison.parquet` beside it. The figures of the report read them too.
+has written them) and of searches (`epochs.parquet`, `candidates.parquet`, `signal.parquet`); for people it
+reads `metrics.parquet` of any number of experiments, with the signal check in `comparison.parquet` beside it. The
+figures of the report read them too.
 """
 
 from __future__ import annotations

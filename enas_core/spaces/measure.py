@@ -1,9 +1,9 @@
 """How large networks are: trainable values and multiply-accumulates.
 
 A supernet is measured on torch's meta device, where it takes no memory and computes nothing. Every training measures
-its own network when it ends, which must cost next to nothing even where a training takes seconds: one forward pass of the
-stand-alone network on the CPU takes milliseconds, while the first one on the meta device imports for a second. So does
-torch's own counter of operations, which is why there is one here.
+its own network when it ends, which must cost next to nothing even where a training takes seconds: one forward pass of
+the stand-alone network on the CPU takes milliseconds, while the first one on the meta device imports for a second. So
+does torch's own counter of operations, which is why there is one here.
 """
 
 from __future__ import annotations

@@ -43,12 +43,12 @@ for x, (role, members) in enumerate(groups.items()):
         accuracies = of_seeds[network.network]
         if len(accuracies) > 1:
             strip.plot([place] * len(accuracies), accuracies, color=look.colour, lw=0.8, marker="_", alpha=0.6)
-    strip.scatter(places, values, 60, look.colour, marker=look.marker, zorder=3)
+    reporting.points(strip, places, values, 60, look, zorder=3)
     if role != "named":
         mean = sum(values) / len(values)
         strip.errorbar(x + 0.36, mean, std(values), fmt="_", color="black", ms=14, capsize=4, mew=1.5)
     params = [network.params for network in members]
-    sizes.scatter(params, values, 60, look.colour, marker=look.marker, label=look.label, zorder=5 - x)
+    reporting.points(sizes, params, values, 60, look, label=look.label, zorder=5 - x)
 
 labels = [f"{reporting.ROLES[role].label}\nn = {len(members)}" for role, members in groups.items()]
 strip.set_xticks(range(len(groups)), labels)

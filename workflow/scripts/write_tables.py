@@ -63,6 +63,9 @@ BOUNDS = {
 }
 """Ends of intervals and the like, and the quantity whose remark says why there is none."""
 
+MANY_TABLES = 100
+"""More tables that were made alike than so many are shown as one."""
+
 PROVENANCE = ("enas_version", "git_commit", "torch_version", "device", "config_fingerprint")
 
 
@@ -97,10 +100,15 @@ def write_settings(path: str, name: str, stages: list[Path], tables: list[str]) 
     for file in stages:
         described = describe(read_stage(file, STAGES[file.stem]))
         settings += [[file.stem, row.key, row.value, row.meaning] for row in described]
-    makers = []
+    made: dict[tuple[str | None, ...], list[str]] = {}
     for table in tables:
         made_by = read_provenance(Path(table))
-        makers.append([table, *(made_by.get(fact) for fact in PROVENANCE)])
+        made.setdefault(tuple(made_by.get(fact) for fact in PROVENANCE), []).append(table)
+    makers = []
+    for facts, files in made.items():
+        if len(files) > MANY_TABLES:
+            files = [f"{files[0]} and {len(files) - 1} others"]
+        makers += [[file, *facts] for file in files]
     pages = [
         reporting.table("Settings of each stage", ["stage", "setting", "value", "meaning"], settings),
         reporting.table("What made each table", ["file", *PROVENANCE], makers),
