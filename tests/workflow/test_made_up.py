@@ -34,6 +34,6 @@ def test_nothing_is_made_again_but_what_follows(made_up: Workspace) -> None:
 def test_many_networks_are_shown_together(made_up: Workspace) -> None:
     made_up.make(*TARGETS)
     report = made_up.results / "large/report"
-    assert "networks/random-00/seed1/epochs.parquet and 159 others" in (report / "settings.html").read_text()
+    assert "networks/searched-s1/seed1/epochs.parquet and 159 others" in (report / "settings.html").read_text()
     # A median with its band, and ten found networks one by one, in each of two panels.
-    assert (report / "augment.svg").read_text().count("PolyCollection") == 2
+    assert (report / "augment.svg").read_text().count('id="FillBetweenPolyCollection') == 2
