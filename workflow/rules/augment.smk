@@ -37,7 +37,7 @@ rule augment:
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
-        training=1,  # jobs that are grouped into one of a cluster's train one after the other (the slurm profile says how)
+        training=1,  # grouped into one job of a cluster, they train in turn (the slurm profile limits it)
         mem_mb=per_attempt(16000),
         runtime=run_time("augment", otherwise=48 * 60),
     params:
