@@ -128,6 +128,8 @@ class Finished(NamedTuple):
     seconds: float
     peak_megabytes: float
     output: str
+    cpu_seconds: float
+    """Of the process and those that it has waited for."""
 
 
 def run_python(arguments: Sequence[str], code: Path, folder: Path, expected: int = 0) -> Finished:
@@ -152,7 +154,7 @@ def run_python(arguments: Sequence[str], code: Path, folder: Path, expected: int
     if process.returncode != expected:
         shown = shlex.join(["python", *arguments])
         raise SystemExit(f"exit code {process.returncode} instead of {expected}, with {code}: {shown}\n{text[-3000:]}")
-    return Finished(elapsed, _megabytes(usage.ru_maxrss), text)
+    return Finished(elapsed, _megabytes(usage.ru_maxrss), text, usage.ru_utime + usage.ru_stime)
 
 
 def finish(table: list[Row], ratio: float, name: str, options: argparse.Namespace) -> None:

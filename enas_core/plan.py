@@ -1,7 +1,8 @@
 """Command `plan`: the cost of a target before it is paid, in device-hours, memory and wall-clock time, and what its
 comparison of found and random networks can show for that.
 
-Reads config.yaml and what is left to do of it; prints a plan. Snakemake's dry run says which jobs are left, a short
+Reads config.yaml and what is left to do of it; prints a plan, and with `--save` leaves the run times of its jobs to the
+workflow, which asks a scheduler for them. Snakemake's dry run says which jobs are left, a short
 calibration what each costs, the spread of networks in `results` or a published one what can be shown.
 """
 
@@ -15,12 +16,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from enas_core.console import UserError
+from enas_core.console import UserError, log
 from enas_core.options import DEFAULT_DEVICE, AfterDashes, Device, run_command
-from enas_core.planning.calibrate import calibrate
+from enas_core.planning.calibrate import Cost, calibrate
 from enas_core.planning.costs import STAGE_OF, job_seconds, typical
 from enas_core.planning.jobs import Job, dry_run, read_jobs
 from enas_core.planning.printing import NOTES, describe_costs, describe_jobs, describe_wall_clock
+from enas_core.planning.run_times import FILE, RunTime, RunTimes, conditions, save_run_times
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.variants import home_of
 from enas_core.settings.workflow import Workflow, load_workflow
@@ -61,6 +63,10 @@ def plan(
             help="numbers of GPUs to plan for",
         ),
     ] = (1, 2, 4, 8),
+    save: Annotated[
+        bool,
+        Parameter(negative="", help="keep the run times for the scheduler's jobs: measured on a machine like theirs"),
+    ] = False,
     after_dashes: AfterDashes,
 ) -> None:
     """Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.
@@ -88,10 +94,27 @@ def plan(
         else 0.0
         for job in jobs
     ]
+    if save:
+        save_run_times(RESULTS / FILE, run_times(experiments, costs))
+        log.info("written: %s", RESULTS / FILE)
     measured = [describe_costs(*key, value) for key, value in measured_costs.items()]
     table = describe_jobs(jobs, seconds, costs)
     wall_clock = describe_wall_clock(jobs, seconds, gpus)
     print("\n".join([*measured, "", *table, "", *wall_clock, "", NOTES, *evidence(jobs, experiments)]))
+
+
+def run_times(experiments: Mapping[str, Experiment], costs: Mapping[tuple[str, str], list[Cost]]) -> RunTimes:
+    """Of one job of each rule whose stage was measured, by experiment."""
+    found: dict[str, dict[str, RunTime]] = {}
+    for (name, stage), measured in costs.items():
+        cost = typical(measured)
+        for rule in [rule for rule, its_stage in STAGE_OF.items() if its_stage == stage]:
+            found.setdefault(name, {})[rule] = RunTime(
+                seconds=job_seconds(rule, experiments[name], cost),
+                conditions=conditions(name, experiments[name], rule),
+                device=cost.device,
+            )
+    return found
 
 
 def evidence(jobs: Sequence[Job], experiments: Mapping[str, Experiment]) -> list[str]:

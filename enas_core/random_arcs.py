@@ -67,8 +67,9 @@ def random_arcs(
             write_arcs(read_stage(config, RandomArcsStage), count, out)
         case None, None, int(), Path():
             settings = read_stage(config, RandomArcsStage)
-            arcs = drawn(settings.search_space, settings.random_arcs, index + 1)
-            write_text(arc_out, f"{arcs[index]}\n")
+            how = settings.random_arcs
+            (arc,) = settings.search_space.baseline(how.sampler, how.seed + index, 1)
+            write_text(arc_out, f"{arc}\n")
         case _:
             raise UserError("--config needs --count and --out, or --index and --arc-out")
 

@@ -1,4 +1,4 @@
-"""What the pages of evidence share: tables in Markdown, figures drawn by the report's scripts, and where numbers are from.
+"""What the pages of evidence share: tables in Markdown, figures drawn by the report's scripts, and what made numbers.
 
 A folder of evidence holds the metric tables of real runs, a script `page.py` that makes its README and figures from
 them, and these. `tests/unit/test_evidence.py` makes each page again and compares.
@@ -43,7 +43,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def made_by(tables: Sequence[Path]) -> str:
     """Version, commit and device of tables, as their metadata say."""
-    found = {tuple(read_provenance(path).get(key) for key in ("git_commit", "torch_version", "device")) for path in tables}
+    found = {
+        tuple(read_provenance(path).get(key) for key in ("git_commit", "torch_version", "device")) for path in tables
+    }
     return "; ".join(f"commit `{commit}`, torch {version}, {device}" for commit, version, device in sorted(found))
 
 

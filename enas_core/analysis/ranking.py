@@ -2,7 +2,9 @@
 
 Intervals of rank correlations are jackknife intervals (Tukey 1958) on Fisher's scale: one arc after the other is left
 out, since the question is what other arcs of the same kind would have given. In simulations with 8 to 100 arcs such
-95 % intervals held the true value in 90 to 98 % of cases; the percentile bootstrap over arcs did in 87 to 98 %.
+95 % intervals held the true value in 90 to 98 % of cases; the percentile bootstrap over arcs did in 87 to 98 %. Of more
+than 100 arcs, a hundredth is left out at a time, which would otherwise take a time that grows with the square of their
+number (with 500 arcs and 3 search seeds they held it in 94 to 96 % of cases).
 
 Shapes: A arcs, N images, R raters (halves of the images, or search seeds), S splits.
 """
@@ -23,6 +25,9 @@ MIN_RANKED, MIN_RANKED_INTERVAL = 3, 5
 
 SPLITS = 200
 """Random halves of the validation images; so many keep the halving's own noise below 0.02."""
+
+MAX_GROUPS = 100
+"""So many times arcs are left out at most."""
 
 NEARLY_ONE = 0.9999
 """Correlations count as no more than this on Fisher's scale, where 1 is infinitely far away."""
@@ -48,7 +53,7 @@ def split_half_reliability(correct: NDArray[np.bool_]) -> Estimate:
     first, second = _half_scores(correct)
 
     def mean_correlation(kept: Kept) -> float:
-        return float(_spearman(first[:, kept], second[:, kept]).mean())
+        return float(_pearson(_centred_ranks(first[:, kept]), _centred_ranks(second[:, kept])).mean())
 
     half = _with_interval(mean_correlation, arcs)
     return half._replace(value=_step_up(half.value), low=_step_up(half.low), high=_step_up(half.high))
@@ -86,41 +91,49 @@ def agreement(scores: Sequence[Mapping[str, float]]) -> Estimate:
         return Estimate(reason="to one search seed all random arcs are the same")
 
     pairs = list(itertools.combinations(range(len(scores)), 2))
-    one, other = table[[i for i, _ in pairs]], table[[j for _, j in pairs]]
+    one, other = [i for i, _ in pairs], [j for _, j in pairs]
 
     def mean_correlation(kept: Kept) -> float:
-        return float(_spearman(one[:, kept], other[:, kept]).mean())
+        ranks = _centred_ranks(table[:, kept])
+        return float(_pearson(ranks[one], ranks[other]).mean())
 
     return _with_interval(mean_correlation, len(arcs))
 
 
-def _spearman(x: Array, y: Array) -> Array:
-    """Rank correlations of the rows of x and y [R, A]; 0 where a row ranks nothing."""
+def _centred_ranks(x: Array) -> Array:
+    """Ranks in each row of x [R, A], less their mean."""
     from scipy.stats import rankdata
 
-    a, b = rankdata(x, axis=1), rankdata(y, axis=1)
-    a -= a.mean(axis=1, keepdims=True)
-    b -= b.mean(axis=1, keepdims=True)
+    ranks: Array = rankdata(x, axis=1)
+    return ranks - ranks.mean(axis=1, keepdims=True)
+
+
+def _pearson(a: Array, b: Array) -> Array:
+    """Correlations of the rows of a and b [R, A], whose means are 0; 0 where a row is constant. Of ranks they are
+    Spearman's."""
     together = (a * b).sum(axis=1)
     alone = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return np.divide(together, alone, out=np.zeros_like(together), where=alone > 0)
 
 
 def _with_interval(correlation: Callable[[Kept], float], arcs: int) -> Estimate:
-    """A rank correlation of `arcs` arcs with its jackknife interval; `correlation` gives it for some of them."""
+    """A rank correlation of `arcs` arcs with its jackknife interval; `correlation` gives it for some of them. Groups of
+    arcs are left out in turn, of one arc each where there are few."""
     from scipy.stats import t
 
     everyone = np.arange(arcs)
     value = correlation(everyone)
+    groups = min(arcs, MAX_GROUPS)
+    order = everyone if groups == arcs else np.random.default_rng(0).permutation(arcs)
     if arcs < MIN_RANKED_INTERVAL:
         return Estimate(value, reason=f"an interval needs at least {MIN_RANKED_INTERVAL} arcs, there are {arcs}")
 
-    without_one = np.array([correlation(np.delete(everyone, i)) for i in range(arcs)])
-    pseudo_values = arcs * _fisher(value) - (arcs - 1) * _fisher(without_one)
-    error = float(np.std(pseudo_values, ddof=1)) / arcs**0.5
+    without_one = np.array([correlation(np.delete(everyone, group)) for group in np.array_split(order, groups)])
+    pseudo_values = groups * _fisher(value) - (groups - 1) * _fisher(without_one)
+    error = float(np.std(pseudo_values, ddof=1)) / groups**0.5
     if error < 1e-9:
         return Estimate(value, reason="no interval: the order is the same whichever arc is left out")
-    reach = float(t.ppf((1 + LEVEL) / 2, arcs - 1)) * error
+    reach = float(t.ppf((1 + LEVEL) / 2, groups - 1)) * error
     centre = float(_fisher(value))
     return Estimate(value, float(np.tanh(centre - reach)), float(np.tanh(centre + reach)))
 

@@ -1,8 +1,9 @@
 """Reading results: the trainings and searches of one experiment, and the metrics of finished ones.
 
-`enas_core.compare` as a stage reads the folders of trainings (`epochs.parquet`, `model.pt`) and of searches
-(`epochs.parquet`, `candidates.parquet`, `signal.parquet`); for people it reads `metrics.parquet` of any number of
-experiments, with the signal check in `comparison.parquet` beside it. The figures of the report read them too.
+`enas_core.compare` as a stage reads the folders of trainings (`epochs.parquet`; `model.pt` too where an earlier version
+has written them) and of searches (`epochs.parquet`, `candidates.parquet`, `signal.parquet`); for people it
+reads `metrics.parquet` of any number of experiments, with the signal check in `comparison.parquet` beside it. The
+figures of the report read them too.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
     last = epochs[-1]
     made_by = read_provenance(path)
     role, search_seed = _origin(path, made_by)
-    params, macs = _network_size(folder / "model.pt")
+    params, macs = made_by.get("params"), made_by.get("macs")
+    if params is None or macs is None:  # an earlier version has written the table
+        params, macs = _network_size(folder / "model.pt")
     own_search = searches.get(search_seed) if search_seed is not None else None
     # A random network may be another experiment's. All rows of a table are of one experiment, whose searches are given.
     of_searches = [search.experiment for search in searches.values()]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -39,6 +39,10 @@ MIN_TAU, MIN_TAU_INTERVAL = 3, 5
 
 RESAMPLES = 9_999
 """How many the bootstrap takes, and the permutation test where there are more permutations."""
+
+
+VALUES_AT_A_TIME = 1_000_000
+"""So many values are drawn at a time, so that memory does not grow with the number of networks."""
 
 
 Array = NDArray[np.float64]
@@ -100,20 +104,44 @@ def _bootstrap_t(a: Array, b: Array) -> tuple[float, float]:
     generator = np.random.default_rng(0)
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        estimate, error = _log_ratio(a, b)
-        ratios, errors = _log_ratio(*(generator.choice(values, (RESAMPLES, len(values))) for values in (a, b)))
+        estimate, error = _log_ratio(_moments(a), _moments(b))
+        ratios, errors = _log_ratio(_resampled_moments(a, generator), _resampled_moments(b, generator))
         t = np.nan_to_num((ratios - estimate) / errors, nan=0, posinf=np.inf, neginf=-np.inf)
         lower, upper = np.quantile(t, tails, method="closest_observation")
         spread = error if error > 0 else np.nan
         return float(estimate - upper * spread), float(estimate - lower * spread)
 
 
-def _log_ratio(a: Array, b: Array) -> tuple[Array, Array]:
-    """log(mean a / mean b) along the last axis, and its standard error."""
-    mean_a, mean_b = a.mean(-1), b.mean(-1)
-    variances = [v.var(-1, ddof=1) / v.shape[-1] / mean**2 for v, mean in ((a, mean_a), (b, mean_b))]
-    error = np.sqrt(sum(variances))
-    return np.log(mean_a / mean_b), np.where(error > 1e-9, error, 0)  # below, values differ by rounding alone
+class _Moments(NamedTuple):
+    """Of samples: their means, and the variances of these."""
+
+    mean: Array
+    variance: Array
+
+
+def _moments(samples: Array) -> _Moments:
+    """Along the last axis."""
+    return _Moments(samples.mean(-1), samples.var(-1, ddof=1) / samples.shape[-1])
+
+
+def _resampled_moments(values: Array, generator: np.random.Generator) -> _Moments:
+    """Of `RESAMPLES` samples that are drawn from `values` with replacement, each as large as they are."""
+    parts = [_moments(generator.choice(values, (count, len(values)))) for count in _portions(RESAMPLES, len(values))]
+    return _Moments(*(np.concatenate(moment) for moment in zip(*parts, strict=True)))
+
+
+def _portions(resamples: int, size: int) -> Iterator[int]:
+    """So many samples of `size` values are drawn one time after the other; together they are `resamples`. The generator
+    draws the same values as it would at once."""
+    largest = max(1, VALUES_AT_A_TIME // size)
+    for first in range(0, resamples, largest):
+        yield min(largest, resamples - first)
+
+
+def _log_ratio(a: _Moments, b: _Moments) -> tuple[Array, Array]:
+    """log(mean a / mean b), and its standard error."""
+    error = np.sqrt(a.variance / a.mean**2 + b.variance / b.mean**2)
+    return np.log(a.mean / b.mean), np.where(error > 1e-9, error, 0)  # below, values differ by rounding alone
 
 
 def permutation_test(searched: Sequence[float], random: Sequence[float], resamples: int = RESAMPLES) -> Estimate:
@@ -134,8 +162,11 @@ def permutation_test(searched: Sequence[float], random: Sequence[float], resampl
     else:
         # seeded by the values, so that the choices of one comparison are independent of another's
         generator = np.random.default_rng(np.frombuffer(pool.tobytes(), np.uint32))
-        chosen = generator.permuted(np.tile(pool, (resamples, 1)), axis=1)[:, :size]
-        p = (1 + np.sum(chosen.mean(axis=1) >= bound)) / (1 + resamples)
+        as_high = 0
+        for count in _portions(resamples, len(pool)):
+            chosen = generator.permuted(np.tile(pool, (count, 1)), axis=1)[:, :size]
+            as_high += int(np.sum(chosen.mean(axis=1) >= bound))
+        p = (1 + as_high) / (1 + resamples)
     return Estimate(float(p), reason=_too_few_to_show(len(searched), len(random)))
 
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,28 +104,34 @@ def chains(seconds: Sequence[float], needs: Sequence[Collection[int]]) -> list[f
 
 def _in_order(needs: Sequence[Collection[int]]) -> list[int]:
     """All jobs, each after those that it needs."""
-    order: dict[int, None] = {}
-    while len(order) < len(needs):
-        order |= dict.fromkeys(i for i, before in enumerate(needs) if i not in order and order.keys() >= set(before))
-    return list(order)
+    return list(TopologicalSorter(dict(enumerate(needs))).static_order())
 
 
 def makespan(seconds: Sequence[float], needs: Sequence[Collection[int]], devices: int) -> float:
     """Seconds until all jobs are done, when each free device takes the ready job with the longest chain behind it
     (list scheduling, Graham 1966). Jobs of 0 seconds take no device."""
     longest = chains(seconds, needs)
-    waiting = {i: set(before) for i, before in enumerate(needs)}
-    running: list[tuple[float, int]] = []
+    order = TopologicalSorter(dict(enumerate(needs)))
+    order.prepare()
+    ready: list[tuple[float, int]] = []  # for a device, the longest chain first
+    running: list[tuple[float, int]] = []  # those that end first come first
     now, free = 0.0, devices
-    while waiting or running:
-        ready = sorted((i for i, before in waiting.items() if not before), key=lambda i: (seconds[i] > 0, -longest[i]))
-        for job in ready:
-            if seconds[job] == 0 or free:
-                del waiting[job]
-                free -= seconds[job] > 0
-                heapq.heappush(running, (now + seconds[job], job))
-        now, done = heapq.heappop(running)
-        free += seconds[done] > 0
-        for before in waiting.values():
-            before.discard(done)
+    while order.is_active():
+        instant = []
+        for job in order.get_ready():
+            if seconds[job] > 0:
+                heapq.heappush(ready, (-longest[job], job))
+            else:
+                instant.append(job)
+        if instant:
+            order.done(*instant)
+            continue  # with what these have made ready
+        while ready and free:
+            _, job = heapq.heappop(ready)
+            heapq.heappush(running, (now + seconds[job], job))
+            free -= 1
+        if running:
+            now, done = heapq.heappop(running)
+            order.done(done)
+            free += 1
     return now

@@ -1,19 +1,56 @@
 """How large networks are: trainable values and multiply-accumulates.
 
-Networks are measured on torch's meta device, where they take no memory and compute nothing.
+A supernet is measured on torch's meta device, where it takes no memory and computes nothing. Every training measures
+its own network when it ends, which must cost next to nothing even where a training takes seconds: one forward pass of
+the stand-alone network on the CPU takes milliseconds, while the first one on the meta device imports for a second. So
+does torch's own counter of operations, which is why there is one here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy  # noqa: F401  # before torch: see `enas_core/__init__.py`
 import torch
+import torch.nn.functional as F
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.overrides import TorchFunctionMode
 
 from enas_core.spaces.networks import Network, Supernet
 from enas_core.spaces.space import Arc, NetworkShape, SearchSpace, Size
+
+COUNTED = (F.conv1d, F.conv2d, F.conv3d, F.linear)
+"""Functions of images and weights whose first weight index is that of the output: each output is the sum of as many
+products as that output has weights."""
+NOT_COUNTED = frozenset(
+    "addbmm addmm baddbmm bmm chain_matmul einsum matmul __matmul__ __rmatmul__ mm tensordot bilinear"
+    " conv_transpose1d conv_transpose2d conv_transpose3d scaled_dot_product_attention".split()
+)
+"""Names of the other functions that compute sums of products, which no network here uses."""
+
+
+class MacCounter(TorchFunctionMode):
+    """Counts the multiply-accumulates of what torch computes while it is active (`with MacCounter() as counter`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in COUNTED:
+            _, weights = args[:2]
+            self.macs += result.numel() * weights[0].numel()
+        elif getattr(func, "__name__", "") in NOT_COUNTED:
+            raise NotImplementedError(f"{__name__} does not know how to count {func.__name__}")
+        return result
 
 
 def count_parameters(module: nn.Module | None) -> int:
@@ -22,19 +59,19 @@ def count_parameters(module: nn.Module | None) -> int:
 
 
 def count_macs(module: nn.Module, in_channels: int, image_size: int, *arguments: Any) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one image, without auxiliary head. `module` is on
-    the meta device; `arguments` are passed on to it behind the images."""
+    """Multiply-accumulates of convolutions and linear layers for one image, without auxiliary head. `arguments` are
+    passed on to the module behind the images."""
     training = module.training
     module.eval()
-    images = torch.empty(2, in_channels, image_size, image_size, device="meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    images = torch.zeros(2, in_channels, image_size, image_size, device=next(module.parameters()).device)
+    with MacCounter() as counter, torch.no_grad():
         module(images, *arguments)
     module.train(training)
-    return counter.get_total_flops() // 4  # two images, two FLOPs a multiply-accumulate
+    return counter.macs // len(images)
 
 
 def network_size(network: Network) -> Size:
-    """Of a stand-alone network on the meta device, such as `saved.load_untrained` gives."""
+    """Of a stand-alone network."""
     aux_params = count_parameters(network.aux_head)
     macs = count_macs(network, network.shape.in_channels, network.shape.image_size)
     return Size(count_parameters(network) - aux_params, aux_params, macs)
@@ -42,9 +79,7 @@ def network_size(network: Network) -> Size:
 
 def arc_size(space: SearchSpace, arc: Arc, shape: NetworkShape) -> Size:
     """Of the stand-alone network that an arc would have."""
-    with torch.device("meta"):
-        network = space.network(arc, shape)
-    return network_size(network)
+    return network_size(space.network(arc, shape))
 
 
 def child_size(supernet: Supernet, arc: Arc) -> Size:

@@ -13,6 +13,7 @@ from enas_core.files.inputs import Inputs
 from enas_core.files.tables import provenance, write_table
 from enas_core.settings.networks import NamedNetwork
 from enas_core.settings.stages import AugmentStage, SearchStage, fingerprint, to_json
+from enas_core.spaces.measure import arc_size
 from enas_core.spaces.saved import save_network, save_supernet
 from enas_core.spaces.space import Arc
 from enas_core.training.checkpoint import StateDirectory, resume, run_fingerprint
@@ -82,9 +83,11 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
     weights, table = run.out_dir / "model.pt", run.out_dir / "epochs.parquet"
 
     def emit(training: NetworkTraining) -> None:
-        by = made_by | {"operators": training.network.operators}
-        save_network(weights, training.network, _facts(settings, data, training) | {"provenance": by})
-        write_table(table, "augment_epochs", training.epochs.rows, by)
+        # The table says how large the network is, so that a comparison of thousands need not load and measure them.
+        size = arc_size(settings.search_space, arc, training.network.shape)
+        recorded = made_by | {"operators": training.network.operators, "params": size.params, "macs": size.macs}
+        save_network(weights, training.network, _facts(settings, data, training) | {"provenance": recorded})
+        write_table(table, "augment_epochs", training.epochs.rows, recorded)
 
     resume(
         lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ TIME_LIMIT = 300  # seconds for anything that is waited for
 NO_RESULT = [*TIMING_COLUMNS, "search_seconds", "search_hours", "train_hours", "device"]
 COMPARISON = "results/tiny/comparison.parquet"
 SEARCH = "results/long/search/s1/supernet.pt"
+NAMES = [f"random-0{i}" for i in range(3)]
+TRAININGS = [f"results/many/networks/{name}/seed1/model.pt" for name in NAMES]
 GOES_ON = re.compile(r"goes on at epoch \d")
 GPUS = {"0", "1"}
 # What a word with a space, an option and an empty text become on the node is seen in the job's log.
@@ -51,9 +54,9 @@ class Workspace:
         return (self.folder / "results/long/logs/search-s1.log").read_text()
 
     def start(self, environment: dict[str, str], *arguments: str, target: str) -> subprocess.Popen[bytes]:
-        """Snakemake, which prints to the file `output`."""
+        """Snakemake, which prints to the file `output`. Spaces separate targets."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-d", str(self.folder)]
-        command += ["--configfile", str(self.config), *arguments, "--", target]
+        command += ["--configfile", str(self.config), *arguments, "--", *target.split()]
         environment = environment | {"OMP_WAIT_POLICY": "PASSIVE"}
         with self.output.open("wb") as output:
             return subprocess.Popen(command, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, env=environment)
@@ -290,3 +293,81 @@ def test_generic_status_command(cluster: Cluster, tmp_path: Path) -> None:
     command = [str(ROOT / "workflow/profiles/cluster-generic/status.sh"), good]
     unanswered = subprocess.run(command, env=away, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert unanswered.stdout == "running\n"
+
+
+@pytest.fixture
+def untrained(tmp_path: Path) -> tuple[Workspace, Workspace]:
+    """Three random networks of `tiny`, trained for longer without a cluster; and a copy from before the trainings."""
+    trained, untrained = tmp_path / "trained", tmp_path / "untrained"
+    trained.mkdir()
+    workspace = Workspace(trained)
+    content = yaml.safe_load(workspace.config.read_text())
+    changes = {"arcs": None, "baseline": {"num_arcs": 3}, "augment": {"num_epochs": 60}}
+    content["experiments"]["many"] = {"extends": "tiny", **changes}
+    workspace.config.write_text(yaml.safe_dump(content))
+    process = workspace.start(dict(os.environ), "--cores", "2", target=" ".join(TRAININGS))
+    assert process.wait(TIME_LIMIT) == 0, workspace.output.read_text()
+    shutil.copytree(trained, untrained)
+    for folder in ("networks", "_state", "logs"):
+        shutil.rmtree(untrained / "results/many" / folder)
+    copy = Workspace(untrained)
+    shutil.copy(workspace.config, copy.config)
+    return workspace, copy
+
+
+def test_trainings_in_one_job(cluster: Cluster, untrained: tuple[Workspace, Workspace]) -> None:
+    """A job of three trainings is killed, then one of them fails, then all succeed: each is trained once, and their
+    tables are those of trainings without a group."""
+    trained, workspace = untrained
+    results = workspace.folder / "results/many"
+    grouped = ["--groups", "augment=trainings", "--group-components", "trainings=3", "--retries", "0"]
+    history = dict.fromkeys(NAMES, "")
+
+    def run() -> subprocess.Popen[bytes]:
+        return cluster.start(workspace, *grouped, target=" ".join(TRAININGS))
+
+    def note_logs() -> None:
+        for name in NAMES:
+            log = results / f"logs/augment-{name}-seed1.log"
+            if log.exists():
+                history[name] += log.read_text()
+                log.unlink()
+
+    def trained_so_far() -> list[str]:
+        return [path.parts[-3] for path in results.glob("networks/*/seed1/model.pt")]
+
+    def interruptible() -> list[str]:
+        states = results.glob("_state/augment/*/seed1/previous.state")
+        return [name for path in states if (name := path.parts[-3]) not in trained_so_far()]
+
+    # Killed while the second one trains.
+    process = run()
+    wait_for(lambda: process.poll() is not None or (trained_so_far() and interruptible()))
+    assert process.poll() is None, workspace.output.read_text()
+    (job,) = cluster.slurm.run("squeue", "--noheader", "--states=RUNNING", "--format=%A").split()
+    facts = cluster.facts(job)
+    assert (facts["TimeLimit"], facts["MinMemoryNode"], facts["NumCPUs"]) == ("6-00:00:00", "16000M", "1")
+    assert "gpu:1" in facts["TresPerJob"]
+    (first,), (second,) = trained_so_far(), interruptible()
+    (third,) = set(NAMES) - {first, second}
+    cluster.slurm.run("scancel", job)
+    assert process.wait(TIME_LIMIT) == 1
+    assert trained_so_far() == []  # Snakemake takes the group for failed as a whole
+    note_logs()
+
+    # The third one fails.
+    lock = results / f"_state/augment/{third}/seed1/lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run().wait(TIME_LIMIT) == 1
+    assert trained_so_far() == []
+    note_logs()
+    assert "in use by another process" in history[third]
+
+    cluster.finish(workspace, run())
+    note_logs()
+    assert_same(workspace.tables(), trained.tables())
+    assert GOES_ON.search(history[second])
+    assert "of a run that had finished" in history[first]
+    assert all(log.count("starting from the beginning") == 1 for log in history.values())

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import against
 import harness
+import large
 import models
 import startup
 
@@ -240,6 +241,17 @@ def test_a_training_is_measured_from_the_files_that_it_leaves(tmp_path, monkeypa
     assert step.results == pd.read_parquet(kept / "digits/search/s1/epochs.parquet")["train_loss"].tolist()
     changed = subprocess.run(["diff", "-r", kept, side.folder / "results"], capture_output=True, text=True).stdout
     assert changed == ""
+
+
+# --- large.py --------------------------------------------------------------------------------------------------------
+
+
+def test_growth_is_from_the_size_before():
+    costs = {100: 2.0, 1000: 20.0, 10_000: 2000.0}
+    table = [{"networks": networks, "what": "compare", "cpu_seconds": cost} for networks, cost in costs.items()]
+    table.insert(1, {"networks": 100, "what": "report.html (MB)", "size": 1.0})
+    found = large.with_exponents(table)
+    assert [row.get("exponent") for row in found] == [None, None, pytest.approx(1), pytest.approx(2)]
 
 
 # --- startup.py ------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from enas_core import compare
 from enas_core.analysis.comparison import differences, network_means, summarise
 from enas_core.analysis.results import read_search, read_training
 from enas_core.analysis.statistics import ALPHA
-from enas_core.files.tables import SCHEMAS, provenance, read_table, write_table
+from enas_core.files.tables import SCHEMAS, provenance, read_provenance, read_table, write_table
 from enas_core.settings.networks import NamedNetwork, random_network, searched_network
 from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
@@ -356,6 +356,16 @@ def test_sizes_are_those_of_the_trained_network(tmp_path):
     assert row["params"] == sum(p.numel() for p in without.parameters())
     assert row["params"] < sum(p.numel() for p in network.parameters())
     assert row["macs"] > 0
+
+
+def test_sizes_that_the_training_has_recorded_need_no_network(tmp_path):
+    folder = train(tmp_path, random_network(0), 1, 5, [0.5])
+    table = folder / "epochs.parquet"
+    recorded = read_provenance(table) | {"params": 5, "macs": 7}
+    write_table(table, "augment_epochs", read_table(table, "augment_epochs"), recorded)
+    (folder / "model.pt").unlink()
+    row = read_training(folder, {})
+    assert (row["params"], row["macs"]) == (5, 7)
 
 
 def test_unreadable_inputs_leave_nothing_behind(tmp_path):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from enas_core.console import UserError
 from enas_core.spaces.measure import count_macs, count_parameters
@@ -279,6 +280,25 @@ def test_counts_of_one_convolution():
     assert count_parameters(module) == 3 * 8 * 9
     assert count_macs(module, 3, 10) == 3 * 8 * 9 * 100
     assert count_parameters(None) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counts_are_those_of_torch(seed):
+    shape, arc = NetworkShape(3, 6, 16, 3, 10, aux_head=False), uniform_arc(seed)
+    images = torch.zeros(2, 3, 16, 16)
+    for module, *arguments in ((MicroNetwork(arc, shape),), (MicroSupernet(shape, 5, "both"), arc)):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            module.eval()(images, *arguments)
+        assert count_macs(module, 3, 16, *arguments) == counter.get_total_flops() // 4  # two images, two FLOPs each
+
+
+def test_what_cannot_be_counted_is_not_taken_for_nothing():
+    class Product(torch.nn.Linear):
+        def forward(self, x):
+            return x @ self.weight
+
+    with pytest.raises(NotImplementedError, match="matmul"):
+        count_macs(Product(8, 8), 3, 8)
 
 
 def test_counts_need_no_memory_and_leave_the_mode():

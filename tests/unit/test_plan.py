@@ -9,6 +9,7 @@ from planned import COST, DRY_RUN, NOTHING
 from enas_core import plan
 from enas_core.planning.costs import job_seconds
 from enas_core.planning.printing import duration
+from enas_core.planning.run_times import FILE, conditions, read_run_times
 from enas_core.settings.workflow import load_workflow
 
 CONFIG = """\
@@ -128,3 +129,17 @@ def test_wrong_numbers_of_gpus(text, capsys):
 def test_starts_without_torch():
     program = "import sys, enas_core.plan; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_run_times_are_kept_when_asked_for(tool):
+    file = plan.RESULTS / FILE
+    assert tool(DRY_RUN, "x")[0] == 0
+    assert not file.exists()
+    code, _, err, _ = tool(DRY_RUN, "x", "--save")
+    assert (code, err) == (0, f"written: {file}\n")
+    experiment = load_workflow(plan.Path("config.yaml")).experiments["a"]
+    kept = read_run_times(file)["a"]
+    assert set(kept) == {"search", "select_arc", "score_arcs", "augment"}
+    for rule, run_time in kept.items():
+        assert run_time.seconds == job_seconds(rule, experiment, COST)
+        assert run_time.conditions == conditions("a", experiment, rule)

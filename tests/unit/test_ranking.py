@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from enas_core.analysis import ranking
 from enas_core.analysis.ranking import agreement, split_half_reliability, top_k
 
 
@@ -82,3 +83,15 @@ def test_reliability_hardly_depends_on_the_order_of_images():
     one, other = split_half_reliability(answers), split_half_reliability(answers[:, order])
     assert one.value == pytest.approx(other.value, abs=0.05)
     assert one.low == pytest.approx(other.low, abs=0.1)
+
+
+def test_intervals_of_many_arcs_are_about_as_wide(monkeypatch: pytest.MonkeyPatch):
+    """Leaving out a hundredth at a time says what leaving out one says."""
+    generator = np.random.default_rng(3)
+    quality = generator.normal(0, 1, 400)
+    scores = [dict(enumerate(quality + generator.normal(0, 1, 400))) for _ in range(3)]
+    in_groups = agreement(scores)
+    monkeypatch.setattr(ranking, "MAX_GROUPS", 400)
+    one_by_one = agreement(scores)
+    assert in_groups.value == one_by_one.value
+    assert in_groups.high - in_groups.low == pytest.approx(one_by_one.high - one_by_one.low, rel=0.25)

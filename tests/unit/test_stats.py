@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enas_core.analysis import statistics
 from enas_core.analysis.statistics import (
     MIN_RANDOM,
     MIN_SEARCHED,
@@ -336,3 +337,12 @@ def test_estimates_are_repeated_exactly_in_another_process():
     expected = relative_improvement([0.97, 0.971, 0.973, 0.974], [0.95 + i / 500 for i in range(8)])
     assert done.stdout.strip() == repr(expected)
     assert isinstance(expected, Estimate)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 333, 10**9])
+def test_how_many_values_are_drawn_at_a_time_does_not_matter(monkeypatch, at_a_time):
+    generator = np.random.default_rng(0)
+    searched, random = (list(generator.normal(0.6, 0.05, count)) for count in (5, 30))
+    expected = permutation_test(searched, random), relative_improvement(searched, random)
+    monkeypatch.setattr(statistics, "VALUES_AT_A_TIME", at_a_time)
+    assert (permutation_test(searched, random), relative_improvement(searched, random)) == expected

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 from workspace import ROOT, Workspace
+
+from enas_core.planning.run_times import FILE, read_run_times
 
 
 def plan(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -53,3 +56,33 @@ def test_an_unknown_experiment(fresh: Workspace) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert "config.yaml: experiments: 'nowhere' is not there; allowed: tiny, tiny_transfer" in line
+
+
+def minutes(workspace: Workspace, *options: str) -> dict[str, int]:
+    """The run time that each rule's jobs ask for, by rule."""
+    done = workspace.run("-n", "--forceall", "results/tiny/comparison.parquet", *options)
+    assert done.returncode == 0, done.stderr
+    of_a_job = re.compile(r"^rule (\w+):\n(?: +.*\n)*? +resources: .*runtime=(\d+)", re.MULTILINE)
+    return {rule: int(runtime) for rule, runtime in of_a_job.findall(done.stdout)}
+
+
+def test_a_saved_plan_gives_the_jobs_their_run_time_and_reruns_nothing(copy: Workspace) -> None:
+    unplanned = minutes(copy)
+    assert unplanned["augment"] == 48 * 60
+    done = plan(copy, "results/tiny/comparison.parquet", "--save")
+    assert done.returncode == 0, done.stderr
+    kept = read_run_times(copy.results / FILE)["tiny"]
+    assert set(kept) == {"augment"}  # the search and its candidates are there already
+
+    planned = minutes(copy)
+    assert planned == unplanned | {rule: run_time.minutes() for rule, run_time in kept.items()}
+    assert minutes(copy, "--attempt", "2")["augment"] == 2 * planned["augment"]
+    assert copy.make("results/tiny/final.pt") == []
+
+    copy.edit(augment__num_epochs=3)
+    assert minutes(copy) == planned | {"augment": 48 * 60}
+
+
+def test_a_broken_file_of_run_times_is_named(copy: Workspace) -> None:
+    (copy.results / FILE).write_text("{")
+    assert f"results/{FILE}: not what `python -m enas_core.plan --save` writes" in copy.fail("results/tiny/final.pt")

@@ -14,8 +14,9 @@ import torch
 from workspace import ROOT, Workspace, comparable
 
 from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.spaces.measure import network_size
 from enas_core.spaces.micro.arc import MicroArc
-from enas_core.spaces.saved import load_network
+from enas_core.spaces.saved import load_network, load_untrained
 
 TABLES = {
     "random_arcs.parquet": "random_arcs",
@@ -293,3 +294,5 @@ def test_what_a_training_records_of_its_network(copy: Workspace) -> None:
         assert (made_by["role"], made_by["search_seed"]) == (role, search_seed)
         content = torch.load(networks / network / "seed1/model.pt", weights_only=True)
         assert content["provenance"] == made_by
+        size = network_size(load_untrained(networks / network / "seed1/model.pt"))
+        assert (made_by["params"], made_by["macs"]) == (size.params, size.macs)

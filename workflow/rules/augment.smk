@@ -37,8 +37,9 @@ rule augment:
         device=WORKFLOW.device,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
+        training=1,  # grouped into one job of a cluster, they train in turn (the slurm profile limits it)
         mem_mb=per_attempt(16000),
-        runtime=per_attempt(48 * 60),
+        runtime=run_time("augment", otherwise=48 * 60),
     params:
         data=subpath(input.manifest, parent=True),
         origin=network_origin,

@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from enas_core.planning.run_times import FILE, conditions, read_run_times
 from enas_core.settings import networks
 from enas_core.settings.arcs import Transfer
 from enas_core.settings.stages import STAGES, stage_settings, to_json
@@ -33,6 +34,12 @@ TENSORBOARD = "--tensorboard" if WORKFLOW.tensorboard else ""
 RESULTS = workflow.modifier.path_modifier.replace_prefix("results/")
 STATE = f"{RESULTS}{{experiment}}/_state"
 DOWNLOADS = f"{RESULTS}_downloads"
+
+# What a plan has measured of the jobs' run times, which no rule declares either.
+try:
+    RUN_TIMES = read_run_times(Path(f"{RESULTS}{FILE}"))
+except ValueError as error:
+    raise WorkflowError(str(error))
 
 # Every job uses this interpreter; threads that wait do not burn the core that another one needs.
 shell.prefix(

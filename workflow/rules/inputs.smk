@@ -26,8 +26,16 @@ def named_networks(wildcards):
     return list(experiment(wildcards).arcs)
 
 
+@functools.cache
+def networks_by_name(name):
+    """The networks of the experiment called `name`. Every training asks for its own one, and there may be thousands."""
+    return {
+        network.name: network for network in networks.networks_of(settings_of(name))
+    }
+
+
 def searched_networks(wildcards):
-    found = networks.networks_of(experiment(wildcards))
+    found = networks_by_name(wildcards.experiment).values()
     return [network.name for network in found if network.role == "searched"]
 
 
@@ -82,7 +90,7 @@ def of_each_training(file):
         name, settings = wildcards.experiment, experiment(wildcards)
         folders = [
             f"results/{networks.trainer_of(network, name, settings)}/networks/{network.name}"
-            for network in networks.networks_of(settings)
+            for network in networks_by_name(name).values()
         ]
         return expand(
             "{folder}/seed{seed}/{file}",
@@ -162,8 +170,7 @@ def arc_source(wildcards, input):
 
 def network_origin(wildcards):
     """Where the arc of a network comes from, as `augment` records it."""
-    all_of_them = networks.networks_of(experiment(wildcards))
-    known = {network.name: network for network in all_of_them}
+    known = networks_by_name(wildcards.experiment)
     if wildcards.network not in known:
         raise WorkflowError(
             f"config.yaml: experiments.{wildcards.experiment}: {wildcards.network!r} is none of its networks;"
@@ -219,6 +226,25 @@ def gpus(wildcards):
     if WORKFLOW.device == "auto" and runs_here and not visible_gpus():
         return 0
     return 1
+
+
+@functools.cache
+def planned_minutes(name, rule):
+    """The run time that a plan has found for the jobs of a rule; none where there is no plan of the same settings."""
+    planned = RUN_TIMES.get(name, {}).get(rule)
+    if planned is None:
+        return None
+    now = conditions(name, settings_of(name), rule)
+    return planned.minutes() if planned.conditions == now else None
+
+
+def run_time(rule, otherwise):
+    """A resource: minutes for a job of `rule`, by a plan or as many as it is given here. Each retry gets as many more."""
+
+    def attempted(wildcards, attempt):
+        return attempt * (planned_minutes(wildcards.experiment, rule) or otherwise)
+
+    return attempted
 
 
 def per_attempt(amount):

@@ -21,7 +21,7 @@ rule search:
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
         mem_mb=per_attempt(8000),
-        runtime=per_attempt(24 * 60),
+        runtime=run_time("search", otherwise=24 * 60),
     params:
         data=subpath(input.manifest, parent=True),
         out_dir=subpath(output.epochs, parent=True),
@@ -52,7 +52,7 @@ rule select_arc:
         gpu=gpus,
         device=WORKFLOW.device,
         mem_mb=per_attempt(6000),
-        runtime=per_attempt(120),
+        runtime=run_time("select_arc", otherwise=120),
     params:
         data=subpath(input.manifest, parent=True),
         out_dir=subpath(output.candidates, parent=True),
@@ -86,7 +86,7 @@ rule score_arcs:
         gpu=gpus,
         device=WORKFLOW.device,
         mem_mb=per_attempt(6000),
-        runtime=per_attempt(120),
+        runtime=run_time("score_arcs", otherwise=120),
     params:
         data=subpath(input.manifest, parent=True),
         out_dir=subpath(output[0], parent=True),

@@ -33,7 +33,7 @@ for y, (_, look, rows) in enumerate(groups):
         ax.boxplot(values, positions=[y], orientation="horizontal", widths=0.6, showfliers=False, manage_ticks=False,
                    boxprops=line, whiskerprops=line, capprops=line, medianprops={"color": "black"})  # fmt: skip
     heights = [y + offset for offset in reporting.spread(len(values))]
-    ax.scatter(values, heights, 30, look.colour, marker=look.marker, alpha=0.75, linewidths=0)
+    reporting.points(ax, values, heights, 30, look, alpha=0.75, linewidths=0)
     for row, value, height in zip(rows, values, heights, strict=True):
         if row["selected"]:
             ax.scatter([value], [height], 170, "none", marker="*", edgecolors="black", label="selected")

@@ -1,5 +1,6 @@
 """Test accuracy of found and random networks, and how large they are."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import reporting
@@ -29,21 +30,25 @@ networks = network_means(metrics)
 groups = {role: [network for network in networks if network.role == role] for role in reporting.ROLES}
 groups = {role: members for role, members in groups.items() if members}
 
+of_seeds = defaultdict(list)
+for row in metrics:
+    of_seeds[row["network"]].append(row["test_accuracy"])
+
 figure, (strip, sizes) = reporting.panels(2, height=4.4, sharey=True, width_ratios=[3, 2])
 for x, (role, members) in enumerate(groups.items()):
     look = reporting.ROLES[role]
     values = [network.test_accuracy for network in members]
     places = [x + offset for offset in reporting.spread(len(members))]
     for network, place in zip(members, places, strict=True):
-        of_seeds = [row["test_accuracy"] for row in metrics if row["network"] == network.network]
-        if len(of_seeds) > 1:
-            strip.plot([place] * len(of_seeds), of_seeds, color=look.colour, lw=0.8, marker="_", alpha=0.6)
-    strip.scatter(places, values, 60, look.colour, marker=look.marker, zorder=3)
+        accuracies = of_seeds[network.network]
+        if len(accuracies) > 1:
+            strip.plot([place] * len(accuracies), accuracies, color=look.colour, lw=0.8, marker="_", alpha=0.6)
+    reporting.points(strip, places, values, 60, look, zorder=3)
     if role != "named":
         mean = sum(values) / len(values)
         strip.errorbar(x + 0.36, mean, std(values), fmt="_", color="black", ms=14, capsize=4, mew=1.5)
     params = [network.params for network in members]
-    sizes.scatter(params, values, 60, look.colour, marker=look.marker, label=look.label, zorder=5 - x)
+    reporting.points(sizes, params, values, 60, look, label=look.label, zorder=5 - x)
 
 labels = [f"{reporting.ROLES[role].label}\nn = {len(members)}" for role, members in groups.items()]
 strip.set_xticks(range(len(groups)), labels)

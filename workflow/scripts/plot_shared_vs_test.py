@@ -21,7 +21,7 @@ for role, look in reporting.ROLES.items():
     if members:
         shared = [network.shared_accuracy for network in members]
         test = [network.test_accuracy for network in members]
-        ax.scatter(shared, test, 65, look.colour, marker=look.marker, label=look.label)
+        reporting.points(ax, shared, test, 65, look, label=look.label)
 for network in networks:
     if network.role != "random":
         place = network.shared_accuracy, network.test_accuracy

@@ -64,12 +64,22 @@ def panels(columns: int, rows: int = 1, height: float = 3.0, **options: Any) -> 
 
 def save(figure: Figure, path: str) -> None:
     """Write the figure as SVG."""
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, dpi=200)
 
 
 def spread(count: int) -> Iterator[float]:
     """Offsets in -0.25..0.25 that keep neighbouring points apart, the same every time."""
     return ((k * 0.618 % 1 - 0.5) / 2 for k in range(count)) if count > 1 else iter([0.0] * count)
+
+
+MANY_POINTS = 500
+"""More points than so many are drawn as an image, which a browser shows at once."""
+
+
+def points(ax: Axes, x: Sequence[float], y: Sequence[float], size: float, look: Look, **options: Any) -> None:
+    """The marks of a group of networks."""
+    many = len(x) > MANY_POINTS
+    ax.scatter(x, y, size, look.colour, marker=look.marker, rasterized=many, **options)
 
 
 def legend(ax: Axes, **options: Any) -> None:

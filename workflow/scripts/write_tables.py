@@ -63,6 +63,9 @@ BOUNDS = {
 }
 """Ends of intervals and the like, and the quantity whose remark says why there is none."""
 
+MANY_TABLES = 100
+"""Tables of more trainings than so many, which were made alike, are shown as one."""
+
 PROVENANCE = ("enas_version", "git_commit", "torch_version", "device", "config_fingerprint")
 
 
@@ -91,16 +94,31 @@ def write_networks(path: str, name: str, metrics: list[dict]) -> None:
     reporting.write_page(path, title, [table])
 
 
-def write_settings(path: str, name: str, stages: list[Path], tables: list[str]) -> None:
+def what_made(table: str) -> tuple[str | None, ...]:
+    """What the table says of itself."""
+    made_by = read_provenance(Path(table))
+    return tuple(made_by.get(fact) for fact in PROVENANCE)
+
+
+def makers_of_trainings(tables: list[str]) -> list[list[str | None]]:
+    """One row a training; a row for all that were made alike where they are many."""
+    alike: dict[tuple[str | None, ...], list[str]] = {}
+    for table in tables:
+        alike.setdefault(what_made(table), []).append(table)
+    rows = []
+    for facts, files in alike.items():
+        shown = files if len(files) <= MANY_TABLES else [f"{files[0]} and {len(files) - 1} others"]
+        rows += [[file, *facts] for file in shown]
+    return rows
+
+
+def write_settings(path: str, name: str, stages: list[Path], tables: list[str], trainings: list[str]) -> None:
     """The settings as each stage has seen them, and what made each table."""
     settings = []
     for file in stages:
         described = describe(read_stage(file, STAGES[file.stem]))
         settings += [[file.stem, row.key, row.value, row.meaning] for row in described]
-    makers = []
-    for table in tables:
-        made_by = read_provenance(Path(table))
-        makers.append([table, *(made_by.get(fact) for fact in PROVENANCE)])
+    makers = [[table, *what_made(table)] for table in tables] + makers_of_trainings(trainings)
     pages = [
         reporting.table("Settings of each stage", ["stage", "setting", "value", "meaning"], settings),
         reporting.table("What made each table", ["file", *PROVENANCE], makers),
@@ -114,5 +132,5 @@ metrics = read_table(Path(files.metrics), "metrics")
 searches = [read_search(Path(table).parent)[1] for table in files.candidates]
 write_comparison(snakemake.output.comparison, experiment, metrics, searches)
 write_networks(snakemake.output.networks, experiment, metrics)
-tables = [files.random_arcs, *files.searches, *files.candidates, *files.signals, *files.epochs, files.metrics]
-write_settings(snakemake.output.settings, experiment, list(map(Path, files.config)), tables)
+tables = [files.random_arcs, *files.searches, *files.candidates, *files.signals, files.metrics]
+write_settings(snakemake.output.settings, experiment, list(map(Path, files.config)), tables, list(files.epochs))
