@@ -44,6 +44,18 @@ def all_defaults(model: type[M]) -> M:
 
 
 @dataclass(frozen=True)
+class Later:
+    """Marks, in a field's `Annotated`, a setting that came after version 0.1.0, with a default that changes nothing.
+
+    Results are known by the text of the settings that made them. That text leaves such a setting out as long as it has
+    its default, so files, states and results of versions that did not know it stay what they were. Hence the default
+    must never change afterwards: it would change what those results are taken for."""
+
+
+LATER = Later()
+
+
+@dataclass(frozen=True)
 class Section:
     """Says of a space's own setting in which section of an experiment it stands, for example `search.controller`. It is
     put into the field's `Annotated`; a field without one stands at the experiment's top."""

@@ -117,6 +117,10 @@ SCHEMAS: dict[str, pa.Schema] = {
   `controller_entropy` is that of the last epoch, nats an arc; `hours` are device-hours of the search's epochs."""
 
 
+LATER_COLUMNS: dict[str, tuple[str, ...]] = {}
+"""By kind of table, columns that came after version 0.1.0: tables of earlier versions have null there."""
+
+
 TIMING_COLUMNS = ("images_per_second", "seconds")
 """Columns that differ between two runs with the same results."""
 
@@ -151,13 +155,16 @@ def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: 
 
 
 def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Rows of a table of the given kind. Columns that are missing, but for the `required` ones (default: all),
-    are None, as in tables of other versions. Raises UserError, one line, when it is not such a table."""
+    """Rows of a table of the given kind. Columns that are missing, but for the `required` ones (default: all but
+    `LATER_COLUMNS`), are None, as in tables of other versions. Raises UserError, one line, when it is not such a
+    table."""
+    if required is None:
+        required = [name for name in SCHEMAS[kind].names if name not in LATER_COLUMNS.get(kind, ())]
     try:
         with pq.ParquetFile(path) as file:  # `read_table` would import pandas
             table = file.read()
         schema = pa.schema([field for field in SCHEMAS[kind] if field.name in table.column_names])
-        missing = [name for name in required or SCHEMAS[kind].names if name not in schema.names]
+        missing = [name for name in required if name not in schema.names]
         if missing:
             raise UserError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
         rows = table.select(schema.names).cast(schema)

@@ -40,20 +40,20 @@ that a setting that is new here is not forgotten."""
 
 
 class Disagreement(NamedTuple):
-    """A setting in which two experiments differ; values as JSON, None: there is no such setting."""
+    """A setting in which two experiments differ; values as JSON, null also where its whole section is null."""
 
     key: str
-    here: str | None
-    there: str | None
+    here: str
+    there: str
 
 
 def disagreement(here: Experiment, there: Experiment) -> Disagreement | None:
     """The first setting because of which `here` cannot take the trained random networks of `there`."""
     if here.space != there.space:
         return Disagreement("space", here.space, there.space)
-    others = {row.key: row.value for row in describe(there)}
-    for row in describe(here):
-        seen = row.key.split(".")[0] not in NOT_SEEN_BY_RANDOM_NETWORKS
-        if seen and row.key != "baseline.from" and row.value != others[row.key]:
-            return Disagreement(row.key, row.value, others[row.key])
+    own, others = ({row.key: row.value for row in describe(experiment)} for experiment in (here, there))
+    for key in own | others:
+        seen = key.split(".")[0] not in NOT_SEEN_BY_RANDOM_NETWORKS
+        if seen and key != "baseline.from" and own.get(key, "null") != others.get(key, "null"):
+            return Disagreement(key, own.get(key, "null"), others.get(key, "null"))
     return None

@@ -1,7 +1,8 @@
 """What each stage sees of an experiment: `config/{stage}.json`.
 
 A stage sees only the settings that it depends on, so that editing one section runs only the stages again that read it.
-Settings are compared by their canonical text, and `fingerprint` is its hash.
+Settings are compared by their canonical text, and `fingerprint` is its hash. Both outlive versions of this project: a
+setting that a later one adds is `LATER`, a change of what the code computes is an entry in `revisions.py`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import SerializeAsAny, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Settings
+from enas_core.fields import LATER, Count, Settings
 from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
 from enas_core.settings.experiment import Computation, Experiment, SpaceChoice
 from enas_core.settings.mistakes import explain, first_mistake
+from enas_core.settings.revisions import revision_of
 from enas_core.settings.search import Search
 from enas_core.settings.select import Select
 from enas_core.settings.variants import ExperimentName, Variant, left_out, variants_of
@@ -32,17 +34,24 @@ SEARCH_SECTIONS = ("", "search", "search.controller")
 """And those that the search depends on besides."""
 
 
-class PrepareDataStage(Settings):
-    """What prepare_data depends on."""
+class Stage(Settings):
+    """What every stage depends on."""
 
     experiment: ExperimentName
+    revision: Annotated[Count, LATER] = 1
+    """Of the stage's results. A version of this project that computes other results from the same settings counts one
+    further, so that they are made again (`revisions.py`)."""
+
+
+class PrepareDataStage(Stage):
+    """What prepare_data depends on."""
+
     dataset: Source
 
 
-class ArcStage(SpaceChoice):
+class ArcStage(Stage, SpaceChoice):
     """What every stage depends on that handles arcs."""
 
-    experiment: ExperimentName
     space_settings: SerializeAsAny[Settings]
     """Those of the space's own settings that the stage depends on; the others have their defaults here."""
 
@@ -95,26 +104,31 @@ class AugmentStage(TrainingStage):
     augment: Augment
 
 
-class AblationStage(Settings):
+class CompareStage(Stage):
+    """What compare depends on besides the tables that it reads."""
+
+
+class AblationStage(Stage):
     """What ablation depends on."""
 
-    experiment: ExperimentName
     variants: tuple[Variant, ...]
     """Variants of the search that are compared."""
     left_out: dict[str, str]
     """Search settings without a variant, with the reason why each would change nothing."""
 
 
-STAGES: dict[str, type[Settings]] = {
+STAGES: dict[str, type[Stage]] = {
     "prepare_data": PrepareDataStage,
     "random_arcs": RandomArcsStage,
     "search": SearchStage,
     "select_arc": SelectArcStage,
     "augment": AugmentStage,
+    "compare": CompareStage,
     "ablation": AblationStage,
 }
 
 S = TypeVar("S", bound=Settings)
+StageModel = TypeVar("StageModel", bound=Stage)
 
 
 def _narrow(model: type[S], value: Settings) -> S:
@@ -128,12 +142,13 @@ def _narrow(model: type[S], value: Settings) -> S:
     return model(**fields)
 
 
-def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
+def stage_settings(name: str, experiment: Experiment, stage: str) -> Stage:
     """The settings of one stage of the experiment called `name`."""
     model = STAGES[stage]
     searches = issubclass(model, SearchStage)
     values: dict[str, Any] = {
         "experiment": name,
+        "revision": revision_of(stage),
         "space": experiment.space,
         "space_settings": experiment.space_values(SEARCH_SECTIONS if searches else ARC_SECTIONS),
         "cpu_threads": experiment.cpu_threads,
@@ -154,8 +169,26 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
 
 
 def to_json(settings: Settings) -> str:
-    """Canonical text of `settings`: equal settings give equal text."""
-    return json.dumps(settings.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1) + "\n"
+    """Canonical text of `settings`: equal settings give equal text, in all versions that know them."""
+    written = settings.model_dump(mode="json", by_alias=True)
+    _leave_out_later(settings, written)
+    return json.dumps(written, sort_keys=True, indent=1) + "\n"
+
+
+def _leave_out_later(settings: Settings, written: dict[str, Any]) -> None:
+    """Remove from what is `written` of `settings`, and of its sections, what is `LATER` and has its default."""
+    for name, field in type(settings).model_fields.items():
+        key, value = field.alias or name, getattr(settings, name)
+        if key not in written:
+            continue
+        if LATER in field.metadata and value == field.default:
+            del written[key]
+        elif isinstance(value, Settings):
+            _leave_out_later(value, written[key])
+        elif isinstance(value, tuple):
+            for item, its_own in zip(value, written[key], strict=True):
+                if isinstance(item, Settings):
+                    _leave_out_later(item, its_own)
 
 
 def fingerprint(settings: Settings) -> str:
@@ -163,13 +196,21 @@ def fingerprint(settings: Settings) -> str:
     return hashlib.sha256(to_json(settings).encode()).hexdigest()
 
 
-def read_stage(path: Path, model: type[S]) -> S:
-    """Read `config/{stage}.json`. Raises UserError, one line, when it is not such a file."""
+def read_stage(path: Path, model: type[StageModel]) -> StageModel:
+    """Read `config/{stage}.json`. Raises UserError, one line, when it is not such a file, or asks for results that this
+    version does not compute."""
     try:
-        return model.model_validate_json(path.read_text())
+        settings = model.model_validate_json(path.read_text())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file") from None
     except ValidationError as error:
         raise UserError(explain(str(path), model, error)) from None
+    (stage,) = [stage for stage, kind in STAGES.items() if kind is model]
+    if settings.revision != revision_of(stage):
+        raise UserError(
+            f"{path}: revision: {settings.revision}: this version computes revision {revision_of(stage)} of {stage};"
+            " let snakemake write this file again"
+        )
+    return settings

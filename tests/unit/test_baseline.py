@@ -93,6 +93,15 @@ def test_a_mismatch_is_one_line_that_names_the_key(changes, key):
     )
 
 
+@pytest.mark.parametrize(("there", "here"), [(None, {"deviation": 0.1}), ({"deviation": 0.1}, None)])
+def test_a_section_that_only_one_of_them_has(there, here):
+    a, b = (SOURCE | {"dataset": SOURCE["dataset"] | {"noise": noise}} for noise in (there, here))
+    line = refusal(a=a, b=b | {"baseline": {"from": "a"}})
+    values = ("1.0", "null") if here is None else ("null", "1.0")
+    expected = "random networks of 'a' are trained with dataset.noise.contrast = {}, those of 'b' with {}"
+    assert line == f"b.baseline.from: {expected.format(*values)}"
+
+
 def test_the_same_augment_settings_under_another_preset_agree():
     original = {"train_aux_head": False, "clip_norm": None, "restart_first_step_mean": True}
     original |= {"init_fan_in": "tensorflow", "bn_zero_debias": True}

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enas_core.files.tables import (
+    LATER_COLUMNS,
     SCHEMAS,
     TIMING_COLUMNS,
     best_candidate,
@@ -75,6 +76,15 @@ def test_further_columns_are_left_out(tmp_path):
     table = pa.Table.from_pylist(CANDIDATES).append_column("more", pa.array([1, 2]))
     pq.write_table(table, tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet", "candidates") == CANDIDATES
+
+
+def test_tables_of_earlier_versions_lack_later_columns(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    write_table(path, "candidates", CANDIDATES, MADE_BY)
+    monkeypatch.setitem(SCHEMAS, "candidates", SCHEMAS["candidates"].append(pa.field("depth", pa.int64())))
+    assert "columns depth are missing" in refusal(path, "candidates")
+    monkeypatch.setitem(LATER_COLUMNS, "candidates", ("depth",))
+    assert read_table(path, "candidates") == [row | {"depth": None} for row in CANDIDATES]
 
 
 def refusal(path, kind):

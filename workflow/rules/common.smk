@@ -8,11 +8,17 @@ from pathlib import Path
 from enas_core.planning.run_times import FILE, conditions, read_run_times
 from enas_core.settings import networks
 from enas_core.settings.arcs import Transfer
+from enas_core.settings.revisions import (
+    WITHOUT_SETTINGS,
+    revision_of,
+    what_is_stale,
+)
 from enas_core.settings.stages import STAGES, stage_settings, to_json
 from enas_core.settings.variants import EXPERIMENT_PATTERN, home_of, variants_of
 from enas_core.settings.workflow import parse_workflow, read_yaml
 from enas_core.training.gpus import visible_gpus
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 try:
     for config_path in workflow.configfiles:
@@ -21,7 +27,10 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error))
 
-# Where and how to compute are resources of the rules, not params: changing them re-runs nothing.
+# Snakemake records the input files and the params of each job, and runs it again when there are others. So a new version
+# gives no rule a new one (tests/workflow/test_upgrades.py has results of earlier versions). What a stage must know besides
+# stands in its settings. Where and how to compute are resources of the rules, which are not recorded: changing them re-runs
+# nothing. Nor do changed commands and scripts, by `rerun-triggers` in profiles/default.
 DATA_PATH = (
     ""
     if WORKFLOW.data_path is None

@@ -8,6 +8,7 @@ rule compare:
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
         signals=SIGNALS,
+        revision=revision("compare"),
     output:
         metrics="results/{experiment}/metrics.parquet",
         comparison="results/{experiment}/comparison.parquet",

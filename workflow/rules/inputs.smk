@@ -126,16 +126,38 @@ TRAINING_EPOCHS = of_each_training("epochs.parquet")
 
 def stages_of(wildcards):
     """The stages of an experiment that have settings."""
-    has_ablation = experiment(wildcards).ablation.seeds is not None
-    return [stage for stage in STAGES if stage != "ablation" or has_ablation]
+    without = {stage for stage in WITHOUT_SETTINGS if revision_of(stage) == 1}
+    if experiment(wildcards).ablation.seeds is None:
+        without.add("ablation")
+    return [stage for stage in STAGES if stage not in without]
+
+
+def revision(stage):
+    """Input function: the settings of a stage that has none but its revision; no file while that is the first one."""
+
+    def files(wildcards):
+        if revision_of(stage) == 1:
+            return []
+        return f"results/{wildcards.experiment}/config/{stage}.json"
+
+    return files
 
 
 def resolved_settings(wildcards):
     """The settings that a stage depends on, as text."""
+    say_what_is_stale(wildcards.experiment, wildcards.stage)
     settings = stage_settings(
         wildcards.experiment, experiment(wildcards), wildcards.stage
     )
     return to_json(settings)
+
+
+@functools.cache
+def say_what_is_stale(name, stage):
+    """Once, before anything runs and in a dry run too: which results are made again because the code has changed."""
+    line = what_is_stale(Path(f"{RESULTS}{name}"), stage)
+    if line is not None:
+        logger.warning(line)
 
 
 def listed_arc(wildcards):
