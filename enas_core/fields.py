@@ -44,6 +44,15 @@ def all_defaults(model: type[M]) -> M:
 
 
 @dataclass(frozen=True)
+class Later:
+    """Marks, in a field's `Annotated`, a setting that came after others had been used, with a default that changes
+    nothing. The text by which settings are compared leaves it out at its default, so that it re-runs nothing."""
+
+
+LATER = Later()
+
+
+@dataclass(frozen=True)
 class Section:
     """Says of a space's own setting in which section of an experiment it stands, for example `search.controller`. It is
     put into the field's `Annotated`; a field without one stands at the experiment's top."""

@@ -19,6 +19,7 @@ from enas_core.console import UserError
 from enas_core.options import DEFAULT_DEVICE, AfterDashes, Device, run_command
 from enas_core.planning.calibrate import calibrate
 from enas_core.planning.costs import STAGE_OF, job_seconds, typical
+from enas_core.planning.images import images_of
 from enas_core.planning.jobs import Job, dry_run, read_jobs
 from enas_core.planning.printing import NOTES, describe_costs, describe_jobs, describe_wall_clock
 from enas_core.settings.experiment import Experiment
@@ -78,12 +79,18 @@ def plan(
     stages = dict.fromkeys((job.experiment, STAGE_OF[job.rule]) for job in jobs if job.rule in STAGE_OF)
     # Variants of an experiment differ in what costs little, and there may be dozens: one measurement is for all.
     homes = dict.fromkeys((home_of(name), stage) for name, stage in stages)
+    images = {home: images_of(home, workflow.settings_of(home), RESULTS) for home, _ in homes}
     measured_costs = {
-        (home, stage): calibrate(home, workflow.settings_of(home), stage, device) for home, stage in homes
+        (home, stage): calibrate(home, workflow.settings_of(home), images[home], stage, device) for home, stage in homes
     }
     costs = {(name, stage): measured_costs[home_of(name), stage] for name, stage in stages}
     seconds = [
-        job_seconds(job.rule, experiments[job.experiment], typical(costs[job.experiment, STAGE_OF[job.rule]]))
+        job_seconds(
+            job.rule,
+            experiments[job.experiment],
+            images[home_of(job.experiment)],
+            typical(costs[job.experiment, STAGE_OF[job.rule]]),
+        )
         if job.rule in STAGE_OF
         else 0.0
         for job in jobs

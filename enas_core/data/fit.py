@@ -28,7 +28,7 @@ def require_fit(settings: SearchStage | AugmentStage, manifest: Manifest, folder
     try:
         shape = shape_for(training, manifest)
         check_training(section, training, settings.search_space, shape, manifest.images.train)
-        check_augmentation(settings.augmentation, manifest.image_size)
+        check_augmentation(settings.augmentation, manifest.image_size, manifest.in_channels)
     except UserError as error:
         raise UserError(f"{folder} does not fit the settings: {error}") from None
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import SerializeAsAny, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from enas_core.console import UserError
-from enas_core.fields import Settings
+from enas_core.fields import LATER, Settings
 from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
@@ -154,8 +154,21 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Settings:
 
 
 def to_json(settings: Settings) -> str:
-    """Canonical text of `settings`: equal settings give equal text."""
-    return json.dumps(settings.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1) + "\n"
+    """Canonical text of `settings`: equal settings give equal text, and settings that are `LATER` do not change it as
+    long as they have their defaults."""
+    values = settings.model_dump(mode="json", by_alias=True)
+    _leave_out_later(settings, values)
+    return json.dumps(values, sort_keys=True, indent=1) + "\n"
+
+
+def _leave_out_later(settings: Settings, values: dict[str, Any]) -> None:
+    """Remove from the dumped `values` of `settings`, and of its sections, what is `LATER` and has its default."""
+    for name, field in type(settings).model_fields.items():
+        key, value = field.alias or name, getattr(settings, name)
+        if LATER in field.metadata and value == field.default:
+            values.pop(key, None)
+        elif isinstance(value, Settings) and isinstance(values.get(key), dict):
+            _leave_out_later(value, values[key])
 
 
 def fingerprint(settings: Settings) -> str:

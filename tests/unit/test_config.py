@@ -88,7 +88,7 @@ MISTAKES = {
     "no dataset": ({}, "a.dataset: missing"),
     "unknown dataset": (
         digits(dataset__name="imagenet"),
-        "a.dataset.name: 'imagenet': allowed is 'cifar10', 'cifar100' or 'digits'",
+        "a.dataset.source: 'digits' does not provide 'imagenet'",
     ),
     "wrong source": (digits(dataset__source="parquet"), "a.dataset.source: 'parquet' does not provide 'digits'"),
     "no test part": (digits(dataset__split_test_images=None), "a.dataset.split_test_images: digits needs "),
@@ -293,7 +293,9 @@ def test_defaults_are_the_originals_flags():
     expected = (64, 0.0035, 0.0, 1e-3, 1.1, 2.5, 1e-4, 0.99, 30, 10)
     assert tuple(getattr(controller, name) for name in names.split()) == expected
     assert (search.valid_images, experiment.select.num_candidates) == (5_000, 100)
-    assert experiment.dataset.augmentation.model_dump() == {"crop_padding": 4, "flip": True, "cutout": 0}
+    augmentation = {"crop_padding": 4, "flip": True, "cutout": 0, "random_resized_crop": None}
+    augmentation |= dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
+    assert experiment.dataset.augmentation.model_dump() == augmentation
 
 
 def test_the_projects_own_file():

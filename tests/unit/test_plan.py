@@ -64,7 +64,8 @@ def test_a_plan(tool):
     assert (code, err) == (0, "")
     assert calls == [["x", "y", "--dry-run", "--configfile", "config.yaml", "--forceall"]]
     experiment = load_workflow(plan.Path("config.yaml")).experiments["a"]
-    search, select, augment = (job_seconds(r, experiment, COST) for r in ("search", "select_arc", "augment"))
+    images = experiment.dataset.used
+    search, select, augment = (job_seconds(r, experiment, images, COST) for r in ("search", "select_arc", "augment"))
     rows = [line.split() for line in out.splitlines()]
     assert ["a", "augment", "2", f"{2 * augment / 3600:.3g}", "3.00"] in rows
     assert ["total", "5", f"{(search + select + 2 * augment) / 3600:.3g}", "3.00"] in rows
