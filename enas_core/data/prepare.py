@@ -106,7 +106,8 @@ def _prepare_own(source: Source, data_path: Path | None, out_dir: Path, inputs: 
     with _written_to(out_dir) as targets:
         check = inputs.require_unchanged if inputs is not None else lambda: None
         of_source = {"format": FORMAT, "dataset": source.name, "source": source.source}
-        manifest = of_source | write_own(source, data_path, targets, check)
+        arrays = {name: targets[name] for name in ARRAYS}
+        manifest = of_source | write_own(source, data_path, arrays, check)
         targets[MANIFEST].write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
 
