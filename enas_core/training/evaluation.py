@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from enas_core.data.batches import equal_batches, plain_batch
+from enas_core.data.batches import equal_batches, plain_batches
 from enas_core.data.prepared import Split
 from enas_core.settings.training import Training
 from enas_core.spaces.networks import Network, Outputs, Supernet
@@ -44,9 +44,11 @@ def evaluate_network(
     network.eval()
     batches = equal_batches(len(split), batch_size)
     sums = torch.zeros(len(batches), 2, dtype=torch.float64, device=split.labels.device)
-    for k in processes.deal(len(batches)):
+    dealt = list(processes.deal(len(batches)))
+    loaded = plain_batches(split, (batches[k] for k in dealt if k is not None))
+    for k in dealt:
         if k is not None:
-            images, labels = plain_batch(split, batches[k])
+            images, labels = next(loaded)
             logits = network(images)
             sums[k] = torch.stack([F.cross_entropy(logits, labels, reduction="sum"), hits(logits, labels)])
         after_batch()

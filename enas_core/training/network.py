@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from enas_core.console import log, progress
-from enas_core.data.batches import plan_epoch, training_batch
+from enas_core.data.batches import plan_epoch, training_batches
 from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset, Split, divided
 from enas_core.settings.stages import AugmentStage
@@ -67,9 +67,10 @@ class NetworkTraining:
             # One pass over the training images.
             plan = plan_epoch(train_split, settings.augmentation, stream_seed(self.seed, "images", at.epoch))
             steps = range(at.step, descent.steps)
+            batches = training_batches(train_split, plan, settings.augmentation, descent.spans(steps))
             for step in progress(steps, f"{descent.name} epoch {at.epoch}", descent.steps, at.step):
                 batch = descent.batch(step)
-                images, labels = training_batch(train_split, plan, settings.augmentation, batch.start, batch.stop)
+                images, labels = next(batches)
                 drop_path, dropout = noise_factors(
                     self.network,
                     self.device,

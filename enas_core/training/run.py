@@ -40,6 +40,8 @@ class Run:
     """Files that must be the same ones at the end."""
     device: torch.device
     processes: Processes
+    data_on_device: str = "auto"
+    """Where the images are; see `Workflow.data_on_device`."""
 
     def events(self) -> EventFiles | None:
         """TensorBoard's files of the first process."""
@@ -52,7 +54,7 @@ class Run:
 
 def run_search(settings: SearchStage, seed: int, run: Run) -> None:
     """Train a supernet and its policy, from what is left of it to `supernet.pt` and `epochs.parquet`."""
-    data = load_images(settings, run.data, run.device)
+    data = load_images(settings, run.data, run.device, run.data_on_device)
     identity = run_fingerprint("search", to_json(settings), data.manifest.fingerprint, str(seed))
     made_by = run.made_by(settings, identity)
     weights, table = run.out_dir / "supernet.pt", run.out_dir / "epochs.parquet"
@@ -74,7 +76,7 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
 
 def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: int, run: Run) -> None:
     """Train one arc from scratch, from what is left of it to `model.pt` and `epochs.parquet`."""
-    data = load_images(settings, run.data, run.device)
+    data = load_images(settings, run.data, run.device, run.data_on_device)
     identity = run_fingerprint(
         "augment", to_json(settings), data.manifest.fingerprint, str(arc), network.name, str(seed)
     )

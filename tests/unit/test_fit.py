@@ -60,6 +60,23 @@ def test_images_that_fit(check):
         ),
         ({}, {"augmentation": {"cutout": 32}}, None),
         (
+            {"image_shape": [32, 32, 1], "mean": [0.5], "std": [0.25]},
+            {"augmentation": {"hue": 0.1}},
+            "dataset.augmentation.hue: grey images have none; allowed: 0",
+        ),
+        ({"images": {"train": 1000, "test": 200, "valid": 200}}, {}, None),
+        ({"images": {"train": 1000, "test": 200, "valid": 200}}, {"augment": {"valid_images": 200}}, None),
+        (
+            {"images": {"train": 1000, "test": 200, "valid": 150}},
+            {},
+            "search.valid_images: 200, and the part valid has 150 images; allowed: 150",
+        ),
+        (
+            {"images": {"train": 1000, "test": 200, "valid": 200}},
+            {"augment": {"valid_images": 100}},
+            "augment.valid_images: 100, and the part valid has 200 images; allowed: 200 or 0",
+        ),
+        (
             {"image_shape": [24, 24, 3]},
             {"augmentation": {"cutout": 32}},
             "dataset.augmentation.cutout: 32 is out of range 0..24",

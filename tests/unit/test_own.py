@@ -1,6 +1,7 @@
 """Images of the user's own as they are prepared: size, colours, orientation, what cannot be read; and memory."""
 
 import io
+import shutil
 import struct
 import threading
 import zlib
@@ -21,12 +22,19 @@ def own(**other):
     return stage_settings("mine", "folder", **{"train": None, "test": None, "image_size": 16, **other})
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Photographs of every kind, 64 to train on and 14 to test; not to be changed."""
+    folder = tmp_path_factory.mktemp("generated")
+    write_photographs(folder, "train", {"checked": 12, "level": 18, "upright": 34})
+    write_photographs(folder, "test", {"checked": 4, "level": 4, "upright": 6})
+    return folder
+
+
 @pytest.fixture
-def photos(tmp_path):
-    """Photographs of every kind, 64 to train on and 14 to test."""
-    write_photographs(tmp_path / "photos", "train", {"checked": 12, "level": 18, "upright": 34})
-    write_photographs(tmp_path / "photos", "test", {"checked": 4, "level": 4, "upright": 6})
-    return tmp_path / "photos"
+def photos(generated, tmp_path):
+    """A copy of them, to be changed."""
+    return shutil.copytree(generated, tmp_path / "photos")
 
 
 def file_of(image, **options):

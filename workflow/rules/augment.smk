@@ -34,7 +34,7 @@ rule augment:
     threads: cpu_threads
     resources:
         gpu=gpus,
-        device=WORKFLOW.device,
+        device=DEVICE,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
         mem_mb=per_attempt(16000),
