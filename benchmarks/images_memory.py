@@ -121,7 +121,7 @@ def trained(data: Path, on_device: str, threads: int) -> dict[str, float]:
             training.train_children(Watch())
         seconds = time.perf_counter() - began
         training.mean_accuracy(training.train_split.part(0, 500), "valid", Watch())
-    loss = float(torch.stack([p.double().sum() for p in training.supernet.parameters()]).sum())
+    loss = float(torch.stack([p.detach().double().sum() for p in training.supernet.parameters()]).sum())
     return {**peaks, "images_per_second": STEPS * small["batch_size"] / seconds, "result": loss}
 
 

@@ -46,14 +46,14 @@ class Workflow(Settings):
     """Folder of existing data files (a location, so no result depends on it); null: download."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto: the GPU if there is one."""
-    data_on_device: Literal["auto", "always", "never"] = "auto"
-    """Where the prepared images are while networks are trained, which changes no result. `always`: on the device, or in
-    the files that a CPU reads as its memory; `never`: they come batch by batch, fetched ahead; `auto`: on the device if
-    they take no more than half of what is free there."""
     save_every: Annotated[Float, Field(gt=0)] = 5.0
     """Minutes between two saves of the training state."""
     tensorboard: Annotated[bool, Field(strict=False)] = False  # the command line gives it as text
     """Whether running trainings write TensorBoard event files (`tensorboard --logdir results`)."""
+    data_on_device: Literal["auto", "always", "never"] = "auto"
+    """Where the prepared images are while networks are trained, which changes no result. `always`: on the device, or in
+    the files that a CPU reads as its memory; `never`: they come batch by batch, fetched ahead; `auto`: on the device if
+    they take no more than half of what is free there."""
 
     @model_validator(mode="after")
     def _check_transfers(self) -> Workflow:

@@ -47,6 +47,11 @@ def digits(**changes):
     return experiment
 
 
+def own(**changes):
+    """Images of one's own, with `changes` as in `digits`."""
+    return digits(**{"dataset": {"name": "mine", "source": "folder"}, **changes})
+
+
 def cifar(**changes):
     return {"dataset": {"name": "cifar10", "source": "torchvision"}, **changes}
 
@@ -107,8 +112,49 @@ MISTAKES = {
     ),
     "large search batch": (digits(search__batch_size=1678), "a.search.batch_size: 1678 is out of range 2..1677"),
     "large augment batch": (digits(augment__batch_size=1738), "a.augment.batch_size: 1738 is out of range 2..1737"),
-    "small images, search": (digits(search__aux_head=True), "a.search.aux_head: true needs images of at least 20x20"),
-    "small images, augment": (digits(augment__aux_head=True), "a.augment.aux_head: true needs images of at least"),
+    "a batch of one, search": (
+        digits(search__aux_head=True, search__batch_size=43),
+        "a.search.batch_size: 43 leaves one",
+    ),
+    "a batch of one, augment": (
+        digits(augment__aux_head=True, augment__batch_size=8),
+        "a.augment.batch_size: 8 leaves",
+    ),
+    "unknown stem": (digits(search__stem="wide"), "a.search.stem: 'wide': allowed is 'plain' or 'strided'"),
+    "own images, noise": (
+        own(dataset__noise={"deviation": 0.1}),
+        "a.dataset.noise: is for cifar10, cifar100, digits of their own sources; allowed here: null",
+    ),
+    "own images, split": (own(dataset__split_test_images=3), "a.dataset.split_test_images: is for cifar10, "),
+    "own images, size": (own(dataset__image_size=4), "a.dataset.image_size: 4: allowed is greater than or equal to 8"),
+    "own images, large": (
+        own(dataset__image_size=257),
+        "a.dataset.image_size: 257: allowed is less than or equal to 256",
+    ),
+    "own images, resize": (own(dataset__resize_to=32), "a.dataset.resize_to: needs image_size"),
+    "own images, smaller": (
+        own(dataset__resize_to=32, dataset__image_size=40),
+        "a.dataset.resize_to: 32 is below image_size = 40",
+    ),
+    "own images, columns": (own(dataset__label_column="x"), "a.dataset.label_column: 'folder' has no columns"),
+    "own images, source": (
+        own(dataset__source="torchvision"),
+        "a.dataset.source: 'torchvision' does not provide 'mine'",
+    ),
+    "own images, name": (own(dataset__name="my/own"), "a.dataset.name: 'my/own': String should match pattern"),
+    "size of known images": (
+        cifar(dataset={"name": "cifar10", "source": "parquet", "image_size": 32}),
+        "a.dataset.image_size: is for images of your own, cifar10 is as it is; allowed: null",
+    ),
+    "skipping of known images": (
+        digits(dataset__skip_unreadable=True),
+        "a.dataset.skip_unreadable: is for images of your own, digits is as it is; allowed: false",
+    ),
+    "two kinds of crop": (
+        own(dataset__augmentation={"random_resized_crop": 0.1}),
+        "a.dataset.augmentation.random_resized_crop: takes the place of the padded crop; allowed with it: crop",
+    ),
+    "hue of grey images": (digits(dataset__augmentation={"hue": 0.1}), "a.dataset.augmentation.hue: grey images have"),
     "learning rates": (digits(search__lr_max=1e-5), "a.search.lr_min: 0.0005 is above lr_max = 1e-05"),
     "sampler": (
         digits(num_nodes=4, baseline={"sampler": "reference"}),
