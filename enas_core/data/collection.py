@@ -54,8 +54,8 @@ class Collection:
     """In the order of the labels."""
     parts: Mapping[str, Part]
     """By the names in `PARTS`."""
-    source_sha256: Callable[[Iterable[tuple[str, str]]], dict[str, str]]
-    """Checksums of the source, as the manifest records them, of `where` and sha256 of all images."""
+    checksums: Callable[[], dict[str, str]] | None = None
+    """Of the source's files, by name, for the manifest; None: each image is a file, and there may be a million."""
 
 
 def require_classes(where: str, classes: list[str], labels: Mapping[str, NDArray[np.int64]]) -> None:

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +40,7 @@ def list_folder(name: str, data_path: Path | None) -> Collection:
     absent = [class_name for class_name in names if "test" in found and class_name not in found["test"]]
     if absent:
         log.info("%s: the test part has no images of %d of %d classes: %s", root, len(absent), len(names), absent[0])
-
-    def source_sha256(images: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """One checksum of all names and contents: there may be a million files."""
-        digest = hashlib.sha256()
-        for where, content in sorted((os.path.relpath(where, root), content) for where, content in images):
-            digest.update(f"{content}  {where}\n".encode(errors="surrogateescape"))
-        return {"files": digest.hexdigest()}
-
-    return Collection(str(root), names, parts, source_sha256)
+    return Collection(str(root), names, parts)
 
 
 def _part_folder(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -116,7 +116,7 @@ def write_own(
         layout = lay_out(collection, source)
         forms = _forms(collection, source)
         counts = {part: len(labels) for part, labels in layout.labels.items()}
-        values, digests = Values(forms["train"].channels), _Digests()
+        values, digests = Values(forms["train"].channels), _Digests(collection.where)
         with ExitStack() as stack:
             files = {}
             for part, form in forms.items():
@@ -145,7 +145,7 @@ def write_own(
         "mean": mean,
         "std": std,
         "sha256": {name: file_sha256(path) for name, path in targets.items()},
-        "source_sha256": collection.source_sha256(digests.all),
+        "source_sha256": collection.checksums() if collection.checksums else {"files": digests.all.hexdigest()},
         "skipped": skipped,
     }
 
@@ -162,7 +162,7 @@ class _Result(NamedTuple):
     """What became of one encoded image: pixels by part and position."""
 
     where: str
-    sha256: str
+    sha256: bytes
     images: list[tuple[str, int, np.ndarray]]
 
 
@@ -175,7 +175,7 @@ def _prepared(item: tuple[int, Encoded, list[tuple[str, Form, Positions]]]) -> _
         for part, form, positions in outputs
         if positions[i] != NOWHERE
     ]
-    return _Result(image.where, hashlib.sha256(content).hexdigest(), images)
+    return _Result(image.where, hashlib.sha256(content).digest(), images)
 
 
 def _content(image: Encoded) -> bytes:
@@ -258,18 +258,23 @@ def _cancelled_at_the_end(waiting: deque[Future[B]]) -> Iterator[None]:
 
 
 class _Digests:
-    """Checksums of all images, and which images are there to train on and to test."""
+    """Checksums of all images: one of all names and contents together, and which are there to train on and to test."""
 
-    def __init__(self) -> None:
-        self.all: list[tuple[str, str]] = []
-        self.trained: dict[str, str] = {}
-        self.tested: dict[str, str] = {}
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.all = hashlib.sha256()
+        self.trained: set[bytes] = set()
+        self.tested: dict[bytes, str] = {}
 
     def add(self, result: _Result) -> None:
-        """Of one image."""
-        self.all.append((result.where, result.sha256))
+        """Of one image, in the order in which the source lists them."""
+        name = os.path.relpath(result.where, self.root).encode(errors="surrogateescape")
+        self.all.update(result.sha256 + name + b"\0")
         for part, _, _ in result.images:
-            (self.trained if part == "train" else self.tested)[result.sha256] = result.where
+            if part == "train":
+                self.trained.add(result.sha256)
+            else:
+                self.tested[result.sha256] = result.where
 
     def warn(self) -> None:
         """Say so where a test image is a training image as well."""

@@ -52,7 +52,7 @@ def list_parquet(name: str, data_path: Path | None, label_column: str | None) ->
     }
     require_classes(str(folder), classes, {part: listed.labels for part, listed in parts.items()})
     every = [path for files in paths.values() for path in files]
-    return Collection(str(folder), classes, parts, lambda _: {path.name: file_sha256(path) for path in every})
+    return Collection(str(folder), classes, parts, lambda: {path.name: file_sha256(path) for path in every})
 
 
 def _find(name: str, data_path: Path) -> tuple[Path, dict[str, list[Path]]]:

@@ -108,5 +108,6 @@ def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> 
         "mean": data.manifest.mean,
         "std": data.manifest.std,
         "test_accuracy": last["test_accuracy"],
+        "confusion": None if training.confusion is None else training.confusion.tolist(),
         "valid_accuracy": last["valid_accuracy"],
     }

@@ -113,8 +113,8 @@ MISTAKES = {
     "large search batch": (digits(search__batch_size=1678), "a.search.batch_size: 1678 is out of range 2..1677"),
     "large augment batch": (digits(augment__batch_size=1738), "a.augment.batch_size: 1738 is out of range 2..1737"),
     "a batch of one, search": (
-        digits(search__aux_head=True, search__batch_size=43),
-        "a.search.batch_size: 43 leaves one",
+        digits(search__aux_head=True, search__batch_size=4),
+        "a.search.batch_size: 4 leaves one",
     ),
     "a batch of one, augment": (
         digits(augment__aux_head=True, augment__batch_size=8),

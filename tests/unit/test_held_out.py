@@ -199,7 +199,7 @@ def test_every_epoch_says_how_they_are_recognised() -> None:
     assert len(training.epochs.rows) == 3
     assert len({row["valid_loss"] for row in training.epochs.rows}) == 3
     held_out = dataset().train.part(70, TRAIN)
-    loss, accuracy = evaluate_network(training.network, held_out, 16, lambda: None)
+    loss, accuracy, _ = evaluate_network(training.network, held_out, 16, lambda: None)
     last = training.epochs.rows[-1]
     assert (last["valid_loss"], last["valid_accuracy"]) == (loss, accuracy)
     assert accuracy == round(30 * accuracy) / 30
