@@ -105,6 +105,7 @@ def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> 
         "experiment": settings.experiment,
         "dataset": settings.dataset,
         "classes": data.manifest.classes,
+        "resize_to": data.manifest.stored_size or data.manifest.image_size,
         "mean": data.manifest.mean,
         "std": data.manifest.std,
         "test_accuracy": last["test_accuracy"],

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from enas_core import config
 from enas_core.console import UserError
+from enas_core.fields import LATER, Settings
 from enas_core.settings.presets import preset_values
 from enas_core.settings.stages import (
     STAGES,
@@ -572,3 +573,40 @@ PLACES = [
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_an_arbitrary_value_is_taken_or_refused_in_one_line(place, value):
     assert_taken_or_refused_in_one_line({"experiments": {"a": digits(**{"__".join(place): value}), "b": digits()}})
+
+
+# --- settings that came later -------------------------------------------------------------------
+
+
+def later_fields(model, prefix=""):
+    """Dotted keys of the settings of a stage that are marked as having come later."""
+    for name, field in model.model_fields.items():
+        if LATER in field.metadata:
+            yield f"{prefix}{name}"
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from later_fields(field.annotation, f"{prefix}{name}.")
+
+
+def keys_of(values, prefix=""):
+    """Dotted keys of a dictionary of dictionaries."""
+    for name, value in values.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("stage", ["prepare_data", "search", "select_arc", "augment"])
+def test_what_came_later_does_not_change_the_text_at_its_default(stage):
+    later = set(later_fields(STAGES[stage]))
+    assert later
+    text = to_json(stage_settings("a", parse(a=digits())["a"], stage))
+    assert not later & set(keys_of(json.loads(text)))
+    assert STAGES[stage].model_validate_json(text) == stage_settings("a", parse(a=digits())["a"], stage)
+
+
+def test_what_came_later_is_in_the_text_where_it_is_set():
+    changed = digits(search__stem="strided", dataset__augmentation={"brightness": 0.5})
+    found = [json.loads(to_json(stage_settings("a", parse(a=x)["a"], "search"))) for x in (digits(), changed)]
+    assert found[1]["search"].pop("stem") == "strided"
+    assert found[1]["augmentation"].pop("brightness") == 0.5
+    assert found[0] == found[1]
