@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,8 @@ def trained(data: Path, on_device: str, threads: int) -> dict[str, float]:
 
 def in_own_process(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
     """So that memory is of this work alone."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def measure(folder: Path, count: int, threads: int) -> list[dict[str, Any]]:
@@ -142,6 +143,18 @@ def measure(folder: Path, count: int, threads: int) -> list[dict[str, Any]]:
     return rows
 
 
+def computed(few_mb: float, many_mb: float, counts: tuple[int, int], training_mb: float) -> str:
+    """What `FULL` needs, from the growth of preparing and the most of any training."""
+    number, size = FULL
+    slope = (many_mb - few_mb) / (counts[1] - counts[0])
+    preparing = many_mb + slope * (number - counts[1])
+    return (
+        f"computed for {number} images of {size} pixels: {number * size * size * 3 / 1e9:.1f} GB of files, mapped;"
+        f" anonymous memory to prepare {preparing:.0f} MB (and one photograph a core), to train {training_mb:.0f} MB as"
+        f" measured, what larger maps take aside, and {32 * number / 1e6:.0f} MB for the draws of an epoch"
+    )
+
+
 def main() -> None:
     options = parser(__doc__, rounds=1)
     options = options.parse_args()
@@ -153,12 +166,7 @@ def main() -> None:
             table += measure(Path(folder), count, options.threads)
     few, many = ({row["what"]: row["anonymous_mb"] for row in table if row["images"] == count} for count in counts)
     growth = max(many[what] / few[what] for what in few)
-    number, size = FULL
-    bytes_mapped = number * size * size * 3
-    print(
-        f"{number} images of {size} pixels: {bytes_mapped / 1e9:.1f} GB of prepared files, mapped; anonymous memory as"
-        f" measured, at most {max(many.values()):.0f} MB, and {32 * number / 1e6:.0f} MB for an epoch's draws"
-    )
+    print(computed(few["prepare"], many["prepare"], counts, max(many.values())))
     for row in table:
         row["below_limit"] = row["anonymous_mb"] < LIMIT_MB
     finish(table, growth, "images_memory", options)
