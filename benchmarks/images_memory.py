@@ -118,12 +118,13 @@ def trained(data: Path, on_device: str, threads: int) -> dict[str, float]:
         training = SupernetTraining(settings, load_images(settings, data, device, on_device), 0, device)
         training.at.start_clock()
         began = time.perf_counter()
+        watch = Watch()
         with suppress(StopIteration):
-            training.train_children(Watch())
+            training.train_children(watch)
         seconds = time.perf_counter() - began
         training.mean_accuracy(training.train_split.part(0, 500), "valid", Watch())
     loss = float(torch.stack([p.detach().double().sum() for p in training.supernet.parameters()]).sum())
-    return {**peaks, "images_per_second": STEPS * small["batch_size"] / seconds, "result": loss}
+    return {**peaks, "images_per_second": watch.steps * small["batch_size"] / seconds, "result": loss}
 
 
 def in_own_process(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:

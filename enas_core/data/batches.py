@@ -169,7 +169,7 @@ def _resized_crops(split: Split, plan: EpochPlan, augmentation: Augmentation, st
     if augmentation.flip:
         across = torch.where(plan.flip[start:stop, None], across.flip(1), across)
     xs = (2 * (left + width * across) - 1)[:, None, :].expand(-1, size, -1)
-    images = split.images[rows].permute(0, 3, 1, 2).float()
+    images = split.images[rows].permute(0, 3, 1, 2).to(xs.dtype)
     found = F.grid_sample(images, torch.stack([xs, ys], 3), padding_mode="border", align_corners=False)
     return found.permute(0, 2, 3, 1).contiguous()
 
