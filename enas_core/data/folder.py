@@ -39,7 +39,9 @@ def list_folder(name: str, data_path: Path | None) -> Collection:
     require_classes(str(root), names, {part: listed.labels for part, listed in parts.items()})
     absent = [class_name for class_name in names if "test" in found and class_name not in found["test"]]
     if absent:
-        log.info("%s: the test part has no images of %d of %d classes: %s", root, len(absent), len(names), absent[0])
+        log.info(
+            "%s: the test part has no images of %d of %d classes, such as %s", root, len(absent), len(names), absent[0]
+        )
     return Collection(str(root), names, parts)
 
 
@@ -61,6 +63,7 @@ def _class_folders(folder: Path) -> list[Path]:
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
     for entry in entries:
         _require_inside(entry, folder.parent)
+        _require_no_linked_folder(entry)
     files = [entry for entry in entries if not entry.is_dir()]
     images = [entry for entry in files if entry.suffix.lower() in SUFFIXES]
     if images:
@@ -90,9 +93,8 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         _require_inside(path, root)
+        _require_no_linked_folder(path)
         if path.is_dir():
-            if path.is_symlink():
-                raise UserError(f"{path}: a symbolic link to a folder; only links to files are followed")
             yield from _files(path, root)
         elif path.is_file():
             yield path
@@ -110,6 +112,11 @@ def _require_inside(path: Path, root: Path) -> None:
         raise UserError(f"{path}: a symbolic link that leads nowhere") from None
     if not target.is_relative_to(root.resolve()):
         raise UserError(f"{path}: a symbolic link out of the folder, to {target}")
+
+
+def _require_no_linked_folder(path: Path) -> None:
+    if path.is_symlink() and path.is_dir():
+        raise UserError(f"{path}: a symbolic link to a folder; only links to files are followed")
 
 
 def _part(files: dict[str, list[Path]], classes: list[str]) -> Part:

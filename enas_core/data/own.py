@@ -80,6 +80,7 @@ def lay_out(collection: Collection, source: Source) -> Layout:
         if limit is not None and limit > len(order):
             raise UserError(f"dataset.max_{part}_images: {limit} is out of range 1..{len(order)} ({collection.where})")
         chosen[part] = order[:limit]
+    _require_all_classes(collection, labels["train"][chosen["train"]])
 
     outputs: dict[str, list[Output]] = {part: [] for part in labels}
     held_out = len(chosen.get("valid", ()))
@@ -92,6 +93,14 @@ def lay_out(collection: Collection, source: Source) -> Layout:
     if held_out:
         ordered["train"] = np.concatenate([ordered["train"], ordered.pop("valid")])
     return Layout(outputs, ordered, held_out)
+
+
+def _require_all_classes(collection: Collection, labels: NDArray[np.int64]) -> None:
+    """Of the training images that are used."""
+    absent = np.flatnonzero(np.bincount(labels, minlength=len(collection.classes)) == 0)
+    if len(absent):
+        name = collection.classes[absent[0]]
+        raise UserError(f"dataset.max_train_images: {len(labels)} leaves no images of class {name!r}")
 
 
 def _require_two_of_each(collection: Collection, labels: NDArray[np.int64]) -> None:
@@ -115,22 +124,12 @@ def write_own(
             collection, skipped = _readable_ones(collection, pool)
         layout = lay_out(collection, source)
         forms = _forms(collection, source)
-        counts = {part: len(labels) for part, labels in layout.labels.items()}
         values, digests = Values(forms["train"].channels), _Digests(collection.where)
-        with ExitStack() as stack:
-            files = {}
-            for part, form in forms.items():
-                shape = (counts[part], form.size, form.size, form.channels)
-                files[part] = stack.enter_context(ImageFile(targets[f"{part}_images.npy"], shape))
-            for name, listed in collection.parts.items():
-                outputs = [(output.part, forms[output.part], output.positions) for output in layout.outputs[name]]
-                work = ((i, image, outputs) for i, image in enumerate(listed.images()))
-                for results in progress(_in_parallel(pool, _prepared, work), f"decoding {name}", total=len(listed)):
-                    digests.add(results)
-                    for part, position, pixels in results.images:
-                        files[part].put(position, pixels)
-                        if part == "train":
-                            values.count(pixels)
+        for result in _written_images(collection, layout, forms, targets, pool):
+            digests.add(result)
+            for part, _, pixels in result.images:
+                if part == "train":
+                    values.count(pixels)
     for part, labels in layout.labels.items():
         targets[f"{part}_labels.npy"].write_bytes(npy_header(labels.shape, labels.dtype) + labels.tobytes())
     digests.warn()
@@ -141,13 +140,35 @@ def write_own(
         "classes": collection.classes,
         "image_shape": [test.size, test.size, test.channels],
         "stored_size": train.size if train.size > test.size else None,
-        "images": {"train": counts["train"], "test": counts["test"], "valid": layout.held_out},
+        "images": {part: len(labels) for part, labels in layout.labels.items()} | {"valid": layout.held_out},
         "mean": mean,
         "std": std,
         "sha256": {name: file_sha256(path) for name, path in targets.items()},
         "source_sha256": collection.checksums() if collection.checksums else {"files": digests.all.hexdigest()},
-        "skipped": skipped,
+        "skipped": [line.removeprefix(f"{collection.where}/") for line in skipped],
     }
+
+
+def _written_images(
+    collection: Collection,
+    layout: Layout,
+    forms: Mapping[str, Form],
+    targets: Mapping[str, Path],
+    pool: ThreadPoolExecutor,
+) -> Iterator[_Result]:
+    """All images, each once it has been written to where it goes."""
+    with ExitStack() as stack:
+        files = {}
+        for part, form in forms.items():
+            shape = (len(layout.labels[part]), form.size, form.size, form.channels)
+            files[part] = stack.enter_context(ImageFile(targets[f"{part}_images.npy"], shape))
+        for name, listed in collection.parts.items():
+            outputs = [(output.part, forms[output.part], output.positions) for output in layout.outputs[name]]
+            work = ((i, image, outputs) for i, image in enumerate(listed.images()))
+            for result in progress(_in_parallel(pool, _prepared, work), f"decoding {name}", total=len(listed)):
+                for part, position, pixels in result.images:
+                    files[part].put(position, pixels)
+                yield result
 
 
 def _cores() -> int:

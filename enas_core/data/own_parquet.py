@@ -118,9 +118,13 @@ def _images(paths: Sequence[Path]) -> Iterator[Encoded]:
     for path in paths:
         for row, content in enumerate(_contents(path)):
             where = f"{path}: row {row}"
-            if content is None:
-                raise UserError(f"{where}: image is null")
-            yield Encoded(where, functools.partial(bytes, content))
+            yield Encoded(where, functools.partial(_given, where, content))
+
+
+def _given(where: str, content: bytes | None) -> bytes:
+    if content is None:
+        raise UserError(f"{where}: image is null")
+    return content
 
 
 def _contents(path: Path) -> Iterator[bytes | None]:

@@ -39,6 +39,10 @@ LAPS, AUGMENT_LAPS = 4, 1
 """Laps that count, of the supernet with its different arcs, and of each network of one arc."""
 
 
+MOST_BYTES = 2**29
+"""Of the random images of a part."""
+
+
 BLOCK = {"cpu": 1, "cuda": 10}
 """Steps a lap: to wait for a GPU after every step would slow it down."""
 
@@ -91,7 +95,8 @@ class Clock:
 
 
 def random_images(name: str, facts: DatasetFacts, least: int, device: torch.device) -> Dataset:
-    """As many random images as the dataset has (they take memory), and at least so many in each part."""
+    """As many random images as the dataset has (they take memory, up to what is mapped rather than held), and at least
+    so many in each part."""
     import torch
 
     from enas_core.data.manifest import Counts, Manifest
@@ -100,8 +105,11 @@ def random_images(name: str, facts: DatasetFacts, least: int, device: torch.devi
     size, channels, classes = facts.size, facts.channels, facts.classes
     scale, shift = torch.ones(2, channels, device=device) / 255
 
+    most = MOST_BYTES // (size * size * channels)
+
     def split(count: int) -> Split:
-        images = torch.randint(256, (max(count, least), size, size, channels), dtype=torch.uint8, device=device)
+        shape = (max(min(count, most), least), size, size, channels)
+        images = torch.randint(256, shape, dtype=torch.uint8, device=device)
         return Split(images, torch.randint(classes, (len(images),), device=device), scale, shift)
 
     train, test = split(facts.train_images), split(facts.test_images)

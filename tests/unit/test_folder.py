@@ -69,6 +69,7 @@ def test_the_first_images_are_a_fair_share(tmp_path, photos):
     assert manifest["images"] == {"train": 10, "test": 4, "valid": 0}
     assert np.bincount(load(tmp_path / "out")[1]).tolist() == [5, 5]
     assert_refused(tmp_path / "photos", own(train=25), photos, "dataset.max_train_images: 25 is out of range 1..24")
+    assert_refused(tmp_path / "photos", own(train=1), photos, "dataset.max_train_images: 1 leaves no images of class")
 
 
 def test_without_a_test_part_a_share_of_each_class_becomes_it(tmp_path, photos):
@@ -104,6 +105,16 @@ def test_what_is_not_an_image_is_left_aside(tmp_path, photos):
     assert code == 0
     assert len(load(out)[1]) == 25
     assert f"{photos}/train/cat: 1 files that are not called like images are left aside" in lines
+
+
+def test_a_class_that_cannot_be_tested_is_told(tmp_path, photos):
+    for path in (photos / "test/dog").iterdir():
+        path.unlink()
+    (photos / "test/dog").rmdir()
+    code, lines, out = run(tmp_path, own(), "--data-path", photos)
+    assert code == 0
+    assert f"{photos}: the test part has no images of 1 of 2 classes, such as dog" in lines
+    assert set(load(out)[3].tolist()) == {0}
 
 
 def test_links_inside_are_followed(tmp_path, photos):
@@ -159,6 +170,7 @@ MISTAKES = {
     "a class that is a link out": (link("train/fox", "/tmp"), ["train/fox: a symbolic link out of the folder"]),
     "a link to nowhere": (link("train/cat/x.png", "nothing"), ["train/cat/x.png: a symbolic link that leads nowhere"]),
     "a link in a circle": (link("train/cat/x", ".."), ["train/cat/x: a symbolic link to a folder"]),
+    "a class that is a link": (link("train/fox", "cat"), ["train/fox: a symbolic link to a folder"]),
     "a pipe": (lambda f: os.mkfifo(f / "train/cat/x.png"), ["train/cat/x.png: not a regular file"]),
     "an empty file": (written("train/cat/x.png", b""), ["train/cat/x.png: empty file"]),
     "no image": (written("test/cat/x.png", b"text"), ["test/cat/x.png: not a readable image: unknown format"]),

@@ -1,8 +1,12 @@
 """Images of the user's own as they are prepared: size, colours, orientation, what cannot be read; and memory."""
 
+import functools
 import io
+import resource
 import shutil
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 
@@ -16,6 +20,7 @@ from enas_core.data import own as own_images
 from enas_core.data.arrays import ImageFile
 from enas_core.data.pictures import Form, formed
 from enas_core.data.prepare import prepare
+from enas_core.settings.stages import to_json
 
 
 def own(**other):
@@ -252,7 +257,7 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path, photos):
     for found, expected in zip(arrays, load(tmp_path / "whole"), strict=False):
         np.testing.assert_array_equal(found, expected)
     told = [line.removeprefix("skipped: ") for line in lines if line.startswith("skipped: ")]
-    assert told == manifest["skipped"]
+    assert [line.removeprefix(f"{photos}/") for line in told] == manifest["skipped"]
     assert [line.split(": ")[0] for line in told] == [f"{photos}/{name}" for name in names]
 
 
@@ -274,12 +279,14 @@ def test_an_unreadable_row_is_skipped(tmp_path, parquet):
     from preparing import write_parquet
 
     folder, train, _, labels = parquet
-    write_parquet(folder / "train.parquet", [b"?", *map(encoded, train)], [0, *labels])
+    write_parquet(folder / "train.parquet", [b"?", *map(encoded, train), None], [0, *labels, 0])
     settings = stage_settings("mine", "parquet", None, None, skip_unreadable=True)
     manifest = prepare(settings, folder, tmp_path / "out")
     assert manifest["images"]["train"] == 20
-    (told,) = manifest["skipped"]
-    assert told == f"{folder / 'train.parquet'}: row 0: not a readable image: unknown format"
+    assert manifest["skipped"] == [
+        "train.parquet: row 0: not a readable image: unknown format",
+        "train.parquet: row 21: image is null",
+    ]
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -299,3 +306,15 @@ def test_errors_leave_the_former_outputs(tmp_path, photos):
     spoil(photos)
     assert run(tmp_path, own(), "--data-path", photos)[0] == 2
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_full_disk_is_one_line_before_anything_is_decoded(tmp_path, photos):
+    (tmp_path / "settings.json").write_text(to_json(own()))
+    command = [sys.executable, "-m", "enas_core.prepare_data", "--config", "settings.json", "--out-dir", "out"]
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (40_000, 40_000))
+    done = subprocess.run(
+        [*command, "--data-path", photos], cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: out: File too large\n"
+    assert not (tmp_path / "out").exists()
