@@ -51,7 +51,7 @@ def split(images: int, device: str = "cpu") -> Split:
     pixels = torch.randint(256, (images, 32, 32, 3), generator=generator, dtype=torch.uint8)
     labels = torch.randint(CLASSES, (images,), generator=generator)
     scale, shift = 1 / (255 * torch.tensor(DEVIATION)), -torch.tensor(MEAN) / torch.tensor(DEVIATION)
-    return Split(*(tensor.to(device) for tensor in (pixels, labels, scale, shift)))
+    return Split(pixels.to(device), labels.to(device), scale.to(device), shift.to(device))
 
 
 def shape(num_layers: int, num_filters: int) -> NetworkShape:

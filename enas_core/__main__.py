@@ -21,6 +21,7 @@ COMMANDS = {
         "select_arc": "Score arcs with the shared weights and select the best of the policy's own.",
         "augment": "Train one arc from scratch; resumes what was interrupted.",
         "final": "Choose among search seeds by shared validation accuracy, never by test accuracy.",
+        "class_accuracy": "Write how well a trained network tells each class, and what it takes it for.",
         "compare": "Compare found with random networks, and experiments with each other.",
         "ablation": "Compare variants of a search: which of its settings matter.",
     },

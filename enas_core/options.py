@@ -97,6 +97,9 @@ SeedOption = Annotated[int, bounded(Seed, help="seed of everything random in thi
 Device = Annotated[str, mirrored(Workflow, "device")]
 DEFAULT_DEVICE: str = default(Workflow, "device")
 
+DataOnDevice = Annotated[str, mirrored(Workflow, "data_on_device")]
+DEFAULT_DATA_ON_DEVICE: str = default(Workflow, "data_on_device")
+
 ON_GPUS = (
     "so many of this machine's GPUs are taken, each for this stage alone: those of CUDA_VISIBLE_DEVICES, or free ones"
     " among them if it lists more; 0 is the CPU"
@@ -124,6 +127,7 @@ class TrainingOptions:
     tensorboard: Annotated[
         bool, Parameter(negative="", help="also write TensorBoard event files into the output folder")
     ] = False
+    data_on_device: DataOnDevice = DEFAULT_DATA_ON_DEVICE
 
     def run(self, inputs: Inputs, device: torch.device, processes: Processes) -> Run:
         """These options for the room that trains."""
@@ -138,6 +142,7 @@ class TrainingOptions:
             inputs=inputs,
             device=device,
             processes=processes,
+            data_on_device=self.data_on_device,
         )
 
 

@@ -20,9 +20,11 @@ from enas_core.console import UserError, log
 from enas_core.options import DEFAULT_DEVICE, AfterDashes, Device, run_command
 from enas_core.planning.calibrate import Cost, calibrate
 from enas_core.planning.costs import STAGE_OF, job_seconds, typical
+from enas_core.planning.images import images_of
 from enas_core.planning.jobs import Job, dry_run, read_jobs
 from enas_core.planning.printing import NOTES, describe_costs, describe_jobs, describe_wall_clock
 from enas_core.planning.run_times import FILE, RunTime, RunTimes, conditions, save_run_times
+from enas_core.settings.dataset import DatasetFacts
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.variants import home_of
 from enas_core.settings.workflow import Workflow, load_workflow
@@ -84,18 +86,24 @@ def plan(
     stages = dict.fromkeys((job.experiment, STAGE_OF[job.rule]) for job in jobs if job.rule in STAGE_OF)
     # Variants of an experiment differ in what costs little, and there may be dozens: one measurement is for all.
     homes = dict.fromkeys((home_of(name), stage) for name, stage in stages)
+    images = {home: images_of(home, workflow.settings_of(home), RESULTS) for home, _ in homes}
     measured_costs = {
-        (home, stage): calibrate(home, workflow.settings_of(home), stage, device) for home, stage in homes
+        (home, stage): calibrate(home, workflow.settings_of(home), images[home], stage, device) for home, stage in homes
     }
     costs = {(name, stage): measured_costs[home_of(name), stage] for name, stage in stages}
     seconds = [
-        job_seconds(job.rule, experiments[job.experiment], typical(costs[job.experiment, STAGE_OF[job.rule]]))
+        job_seconds(
+            job.rule,
+            experiments[job.experiment],
+            images[home_of(job.experiment)],
+            typical(costs[job.experiment, STAGE_OF[job.rule]]),
+        )
         if job.rule in STAGE_OF
         else 0.0
         for job in jobs
     ]
     if save:
-        save_run_times(RESULTS / FILE, run_times(experiments, costs))
+        save_run_times(RESULTS / FILE, run_times(experiments, images, costs))
         log.info("written: %s", RESULTS / FILE)
     measured = [describe_costs(*key, value) for key, value in measured_costs.items()]
     table = describe_jobs(jobs, seconds, costs)
@@ -103,14 +111,18 @@ def plan(
     print("\n".join([*measured, "", *table, "", *wall_clock, "", NOTES, *evidence(jobs, experiments)]))
 
 
-def run_times(experiments: Mapping[str, Experiment], costs: Mapping[tuple[str, str], list[Cost]]) -> RunTimes:
-    """Of one job of each rule whose stage was measured, by experiment."""
+def run_times(
+    experiments: Mapping[str, Experiment],
+    images: Mapping[str, DatasetFacts],
+    costs: Mapping[tuple[str, str], list[Cost]],
+) -> RunTimes:
+    """Of one job of each rule whose stage was measured, by experiment. `images` are by the experiment that owns them."""
     found: dict[str, dict[str, RunTime]] = {}
     for (name, stage), measured in costs.items():
         cost = typical(measured)
         for rule in [rule for rule, its_stage in STAGE_OF.items() if its_stage == stage]:
             found.setdefault(name, {})[rule] = RunTime(
-                seconds=job_seconds(rule, experiments[name], cost),
+                seconds=job_seconds(rule, experiments[name], images[home_of(name)], cost),
                 conditions=conditions(name, experiments[name], rule),
                 device=cost.device,
             )

@@ -26,7 +26,8 @@ def prepare_data(
         Parameter(
             help="folder of existing files. torchvision: cifar-10-batches-py or cifar-100-python, extracted, or its"
             " parent. parquet: train.parquet and test.parquet, or train-*.parquet and test-*.parquet, in this folder or"
-            " in its folder data, plain_text or one named as the dataset. digits: not used"
+            " in its folder data, plain_text or one named as the dataset. folder: the folder of train, test and valid."
+            " digits: not used"
         ),
     ] = None,
     download_dir: Annotated[

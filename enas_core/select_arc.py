@@ -21,10 +21,12 @@ from enas_core.files.atomic import write_text
 from enas_core.files.inputs import Inputs
 from enas_core.files.tables import provenance, read_table, write_table
 from enas_core.options import (
+    DEFAULT_DATA_ON_DEVICE,
     DEFAULT_DEVICE,
     CommandLine,
     ConfigFile,
     DataFolder,
+    DataOnDevice,
     Device,
     OneGpu,
     bounded,
@@ -50,6 +52,7 @@ def select_arc(
         Path | None, Parameter(help="file for the signal check of the policy's own candidates; not with --own")
     ] = None,
     device: Device = DEFAULT_DEVICE,
+    data_on_device: DataOnDevice = DEFAULT_DATA_ON_DEVICE,
     gpus: OneGpu = 1,
     arguments: CommandLine,
 ) -> None:
@@ -72,7 +75,7 @@ def select_arc(
         from enas_core.training.device import describe_device
         from enas_core.training.scoring import mark_selected, score
 
-        candidates, checked = score(settings, data, supernet, seed, own_rows, given, own_device)
+        candidates, checked = score(settings, data, supernet, seed, own_rows, given, own_device, data_on_device)
         made_by = provenance(describe_device(own_device), fingerprint(settings))
     best = mark_selected(candidates, space)
     inputs.require_unchanged()

@@ -67,10 +67,10 @@ def network_means(metrics: Sequence[Row]) -> list[NetworkMeans]:
     return networks
 
 
-def accuracies(metrics: Sequence[Row], role: str) -> list[float]:
-    """Test accuracy of each network of a role, in increasing order."""
-    rows = [row for row in metrics if row["role"] == role and row["test_accuracy"] is not None]
-    return unit_means([row["network"] for row in rows], [row["test_accuracy"] for row in rows])
+def accuracies(metrics: Sequence[Row], role: str, column: str = "test_accuracy") -> list[float]:
+    """Test accuracy, or another column, of each network of a role, in increasing order."""
+    rows = [row for row in metrics if row["role"] == role and row.get(column) is not None]
+    return unit_means([row["network"] for row in rows], [row[column] for row in rows])
 
 
 def rank_correlation(metrics: Sequence[Row]) -> Estimate:
@@ -139,6 +139,8 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
         "ri_low": improvement.low,
         "ri_high": improvement.high,
         "p_value": test.value,
+        "searched_balanced_mean": mean_of_known(accuracies(metrics, "searched", "balanced_accuracy")),
+        "random_balanced_mean": mean_of_known(accuracies(metrics, "random", "balanced_accuracy")),
         "kendall_tau": tau.value,
         "tau_low": tau.low,
         "tau_high": tau.high,

@@ -87,6 +87,7 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "macs": macs,
         "shared_accuracy": _shared_accuracy(last["arc"], [own_search] if own_search else list(searches.values())),
         "test_accuracy": last["test_accuracy"],
+        "balanced_accuracy": last["test_balanced_accuracy"],
         "test_error": 1 - last["test_accuracy"],
         "epochs": len(epochs),
         "seconds": math.fsum(row["seconds"] for row in epochs),

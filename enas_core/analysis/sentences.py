@@ -102,6 +102,8 @@ COLUMNS = {
     "dataset": "{dataset}",
     "found": "{searched_mean:.4f} ± {searched_std:.4f} ({n_searched})",
     "random": "{random_mean:.4f} ± {random_std:.4f} ({n_random})",
+    "balanced": "{searched_balanced_mean:.4f}",
+    "random  ": "{random_balanced_mean:.4f}",
     "improvement %": "{relative_improvement:+.3f} [{ri_low:.3f}, {ri_high:.3f}]",
     "p": "{p_value:.3g}",
     "tau": "{kendall_tau:.2f} [{tau_low:.2f}, {tau_high:.2f}]",
@@ -112,7 +114,7 @@ COLUMNS = {
     "train h": "{train_hours:.2f}",
 }
 """The columns on a terminal: behind `±` stands the standard deviation between networks, in `( )` the number of
-networks, in `[ ]` the 95 % interval."""
+networks, in `[ ]` the 95 % interval. Behind `balanced` stand the mean balanced accuracies of found and random ones."""
 
 
 class _OrDash:

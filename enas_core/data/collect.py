@@ -60,18 +60,32 @@ def _collect(
 def mean_and_std(images: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and population standard deviation of each channel of uint8 `images` [N, H, W, C], divided by
     255. Computed from integer sums, so exact to the last rounding."""
-    channels = images.shape[-1]
-    counts = np.zeros((channels, 256), np.int64)
+    values = Values(images.shape[-1])
     for start in range(0, len(images), CHUNK):  # bincount makes 8 bytes of each
-        for channel in range(channels):
-            counts[channel] += np.bincount(images[start : start + CHUNK, ..., channel].ravel(), minlength=256)
-    mean, std = [], []
-    for channel, histogram in enumerate(counts.tolist()):
-        number = sum(histogram)
-        total = sum(value * count for value, count in enumerate(histogram))
-        squares = sum(value * value * count for value, count in enumerate(histogram))
-        mean.append(total / (255 * number))
-        std.append(math.sqrt((number * squares - total * total) / (255 * number) ** 2))
-        if std[-1] == 0:
-            raise UserError(f"channel {channel} has the same value in every pixel of the training images")
-    return mean, std
+        values.count(images[start : start + CHUNK])
+    return values.mean_and_std()
+
+
+class Values:
+    """How often each value of 0..255 occurs in each channel of images that are counted some at a time."""
+
+    def __init__(self, channels: int) -> None:
+        self.counts = np.zeros((channels, 256), np.int64)
+
+    def count(self, images: np.ndarray) -> None:
+        """Count uint8 images [..., C]."""
+        for channel, counts in enumerate(self.counts):
+            counts += np.bincount(images[..., channel].ravel(), minlength=256)
+
+    def mean_and_std(self) -> tuple[list[float], list[float]]:
+        """See the function of this name."""
+        mean, std = [], []
+        for channel, histogram in enumerate(self.counts.tolist()):
+            number = sum(histogram)
+            total = sum(value * count for value, count in enumerate(histogram))
+            squares = sum(value * value * count for value, count in enumerate(histogram))
+            mean.append(total / (255 * number))
+            std.append(math.sqrt((number * squares - total * total) / (255 * number) ** 2))
+            if std[-1] == 0:
+                raise UserError(f"channel {channel} has the same value in every pixel of the training images")
+        return mean, std

@@ -28,9 +28,20 @@ def require_fit(settings: SearchStage | AugmentStage, manifest: Manifest, folder
     try:
         shape = shape_for(training, manifest)
         check_training(section, training, settings.search_space, shape, manifest.images.train)
-        check_augmentation(settings.augmentation, manifest.image_size)
+        _check_held_out(section, training, manifest.images.valid)
+        check_augmentation(settings.augmentation, manifest.image_size, manifest.in_channels)
     except UserError as error:
         raise UserError(f"{folder} does not fit the settings: {error}") from None
+
+
+def _check_held_out(section: str, training: Training, own_part: int) -> None:
+    """Raise UserError where the source has a part of its own to be held out, and another number of images is."""
+    allowed = [own_part] if section == "search" else [own_part, 0]
+    if own_part and training.valid_images not in allowed:
+        raise UserError(
+            f"{section}.valid_images: {training.valid_images}, and the part valid has {own_part} images;"
+            f" allowed: {' or '.join(map(str, allowed))}"
+        )
 
 
 def _trained_section(settings: SearchStage | AugmentStage) -> tuple[str, Training]:

@@ -22,6 +22,8 @@ class Counts(BaseModel):
 
     train: Count
     test: Count
+    valid: Annotated[int, Field(ge=0)] = 0
+    """The last so many of the training images are there to be held out: those of the source's own part for it."""
 
 
 class Manifest(BaseModel):
@@ -35,6 +37,8 @@ class Manifest(BaseModel):
     """Names, in the order of the labels."""
     image_shape: Annotated[tuple[Count, Count, Count], Field(strict=False)]
     """Height, width, channels."""
+    stored_size: Count | None = None
+    """Side of the training images as they are stored, where that is more than their height; null: the same."""
     images: Counts
     mean: list[Float]
     """Of each channel, of pixels in 0..1."""
@@ -50,12 +54,19 @@ class Manifest(BaseModel):
             raise ValueError(f"image_shape: {height}x{width} is not square")
         if not len(self.mean) == len(self.std) == channels:
             raise ValueError(f"mean, std: need one value for each of {channels} channels")
+        if self.stored_size is not None and self.stored_size < height:
+            raise ValueError(f"stored_size: {self.stored_size} is below the height {height}")
         return self
 
     @property
     def image_size(self) -> int:
         """Side of an image, pixels."""
         return self.image_shape[0]
+
+    def stored_shape(self, part: str) -> tuple[int, int, int]:
+        """Of an image in the array file of the part `train` or `test`."""
+        side = self.stored_size if part == "train" and self.stored_size is not None else self.image_size
+        return (side, side, self.in_channels)
 
     @property
     def in_channels(self) -> int:

@@ -28,7 +28,7 @@ def read_parquet(name: str, data_path: Path | None, digests: dict[str, str]) -> 
         raise UserError(f"{name} from parquet needs --data-path")
     existing_folder(data_path)
     folders = [data_path / sub for sub in (".", "data", name, "plain_text")]
-    found = {folder: {part: _shards(folder, part) for part in ("train", "test")} for folder in folders}
+    found = {folder: {part: shards(folder, part) for part in ("train", "test")} for folder in folders}
     folder = next((folder for folder, parts in found.items() if any(parts.values())), data_path)
     for part, paths in found[folder].items():
         if not paths:
@@ -38,7 +38,8 @@ def read_parquet(name: str, data_path: Path | None, digests: dict[str, str]) -> 
     return {part: _parquet_chunks(name, paths, digests) for part, paths in found[folder].items()}
 
 
-def _shards(folder: Path, part: str) -> list[Path]:
+def shards(folder: Path, part: str) -> list[Path]:
+    """The files of a part in a folder: a single one, or any number of them."""
     single = folder / f"{part}.parquet"
     return [single] if single.exists() else sorted(folder.glob(f"{part}-*.parquet"))
 
@@ -60,22 +61,22 @@ def _parquet_chunks(name: str, paths: Sequence[Path], digests: dict[str, str]) -
 
 def _parquet_rows(path: Path, content: bytes, label_column: str) -> Iterator[tuple[list[bytes | None], pa.Array]]:
     """Encoded images and labels of one file, `CHUNK` rows at a time."""
-    with _readable(path):
+    with readable(path):
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         schema = file.schema_arrow
         columns = dict(zip(schema.names, schema.types, strict=True))
-    image_column = _image_column(path, columns, label_column)
-    with _readable(path):
-        batches = file.iter_batches(CHUNK, columns=[f"{image_column}.bytes", label_column], use_threads=False)
+    found = image_column(path, columns, label_column)
+    with readable(path):
+        batches = file.iter_batches(CHUNK, columns=[f"{found}.bytes", label_column], use_threads=False)
         for batch in progress(batches, f"decoding {path.name}", total=file.metadata.num_rows // CHUNK):
             batch.validate(full=True)
-            yield pc.struct_field(batch.column(image_column), "bytes").to_pylist(), batch.column(label_column)
+            yield pc.struct_field(batch.column(found), "bytes").to_pylist(), batch.column(label_column)
 
 
-def _image_column(path: Path, columns: Mapping[str, pa.DataType], label_column: str) -> str:
+def image_column(path: Path, columns: Mapping[str, pa.DataType], label_column: str | None = None) -> str:
     """Name of the image column. Raises UserError unless the columns are those of the layout."""
     shown = f"it has {', '.join(f'{name}: {kind}' for name, kind in columns.items())[:200] or 'no columns'}"
-    if label_column not in columns or not pa.types.is_integer(columns[label_column]):
+    if label_column is not None and not pa.types.is_integer(columns.get(label_column, pa.null())):
         raise UserError(f"{path}: needs an integer column {label_column}; {shown}")
     for name in IMAGE_COLUMNS:
         kind = columns.get(name, pa.null())
@@ -119,7 +120,7 @@ def _problem(image: Image.Image, size: int) -> str | None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn what Arrow raises on a damaged file (already in memory) into one line."""
     try:
         yield

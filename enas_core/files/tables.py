@@ -54,6 +54,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {"experiment": _S, "dataset": _S, "network": _S, "space": _S, "arc": _S, "seed": _I, "epoch": _I}
         | dict.fromkeys(
             "learning_rate drop_path_keep_prob train_loss train_accuracy test_loss test_accuracy"
+            " test_balanced_accuracy"
             " valid_loss valid_accuracy images_per_second seconds".split(),
             _F,
         )
@@ -61,13 +62,15 @@ SCHEMAS: dict[str, pa.Schema] = {
     "metrics": pa.schema(
         {"experiment": _S, "trained_by": _S, "dataset": _S, "network": _S, "role": _S, "space": _S, "arc": _S}
         | {"search_seed": _I, "seed": _I}
-        | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "test_error": _F, "epochs": _I}
+        | {"params": _I, "macs": _I, "shared_accuracy": _F, "test_accuracy": _F, "balanced_accuracy": _F}
+        | {"test_error": _F, "epochs": _I}
         | {"seconds": _F, "search_seconds": _F, "device": _S, "valid_accuracy": _F}
     ),
     "comparison": pa.schema(
         {"experiment": _S, "dataset": _S, "n_searched": _I, "n_random": _I}
         | dict.fromkeys(
             "searched_mean searched_std random_mean random_std relative_improvement ri_low ri_high p_value"
+            " searched_balanced_mean random_balanced_mean"
             " kendall_tau tau_low tau_high searched_params_mean random_params_mean search_hours train_hours".split(),
             _F,
         )
@@ -79,6 +82,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         )
         | {"k": _I, "precision_at_k": _F, "regret_at_k": _F}
     ),
+    "classes": pa.schema(
+        {"experiment": _S, "dataset": _S, "label": _I, "class": _S}
+        | {"test_images": _I, "answered": _I, "correct": _I, "accuracy": _F, "precision": _F}
+    ),
+    "confusion": pa.schema({"experiment": _S, "dataset": _S, "class": _S, "answer": _S, "images": _I}),
     "ablation": pa.schema(
         {"experiment": _S, "dataset": _S, "variant": _S, "preset": _S, "key": _S, "seed": _I}
         | SIGNAL_CHECK
@@ -108,6 +116,11 @@ SCHEMAS: dict[str, pa.Schema] = {
   supernet if a search has found it, and is the mean over the search seeds for others. `test_accuracy` and
   `valid_accuracy` are those of the last epoch, the latter null where no images are held out. `seconds` and
   `search_seconds` are the times of the epochs of the training, and of the search that found the network.
+* `test_balanced_accuracy`, `balanced_accuracy`: the mean over the classes of the share of their test images that is
+  answered correctly; null in tables of an earlier version.
+* `classes` and `confusion` are of the final network and the test images after its last epoch. `answered` counts the
+  images for which the class was the answer; `accuracy` is correct / test_images, `precision` correct / answered, null
+  where there are none. `confusion` has a row for each pair of classes.
 * `comparison`: see `enas_core.analysis.comparison.summarise`.
 * `ablation` has one row a search of a variant of `experiment`: `preset` with the search setting `key` changed to the
   other preset's value, null for the preset itself. The columns of `signal` follow; `candidates_mean` is the children's
@@ -117,9 +130,12 @@ SCHEMAS: dict[str, pa.Schema] = {
   `controller_entropy` is that of the last epoch, nats an arc; `hours` are device-hours of the search's epochs."""
 
 
-LATER_COLUMNS: dict[str, tuple[str, ...]] = {}
-"""By kind of table, columns that came after version 0.1.0: tables of earlier versions have null there."""
-
+LATER_COLUMNS = {
+    "augment_epochs": ("test_balanced_accuracy",),
+    "metrics": ("balanced_accuracy",),
+    "comparison": ("searched_balanced_mean", "random_balanced_mean"),
+}
+"""Columns that tables of an earlier version lack, which is no mistake."""
 
 TIMING_COLUMNS = ("images_per_second", "seconds")
 """Columns that differ between two runs with the same results."""

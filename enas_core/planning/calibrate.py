@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enas_core.console import RunError, log
-from enas_core.settings.dataset import DATASETS, Source
+from enas_core.settings.dataset import DatasetFacts
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.stages import AugmentStage, SearchStage, SelectArcStage, stage_settings
 from enas_core.spaces.space import Arc
@@ -37,6 +37,10 @@ WARM_UP = 1
 
 LAPS, AUGMENT_LAPS = 4, 1
 """Laps that count, of the supernet with its different arcs, and of each network of one arc."""
+
+
+MOST_BYTES = 2**29
+"""Of the random images of a part."""
 
 
 BLOCK = {"cpu": 1, "cuda": 10}
@@ -90,24 +94,28 @@ class Clock:
         return max(0.0, self.marks[WARM_UP] - began - WARM_UP * BLOCK[self.device] * self.seconds())
 
 
-def random_images(source: Source, least: int, device: torch.device) -> Dataset:
-    """As many random images as the dataset has (they take memory), and at least so many in each part."""
+def random_images(name: str, facts: DatasetFacts, least: int, device: torch.device) -> Dataset:
+    """As many random images as the dataset has (they take memory, up to what is mapped rather than held), and at least
+    so many in each part."""
     import torch
 
     from enas_core.data.manifest import Counts, Manifest
     from enas_core.data.prepared import Dataset, Split
 
-    size, channels, classes = DATASETS[source.name][2:]
+    size, channels, classes = facts.size, facts.channels, facts.classes
     scale, shift = torch.ones(2, channels, device=device) / 255
 
+    most = MOST_BYTES // (size * size * channels)
+
     def split(count: int) -> Split:
-        images = torch.randint(256, (max(count, least), size, size, channels), dtype=torch.uint8, device=device)
+        shape = (max(min(count, most), least), size, size, channels)
+        images = torch.randint(256, shape, dtype=torch.uint8, device=device)
         return Split(images, torch.randint(classes, (len(images),), device=device), scale, shift)
 
-    train, test = split(source.num_train), split(source.num_test)
+    train, test = split(facts.train_images), split(facts.test_images)
     manifest = Manifest(
         format=1,
-        dataset=source.name,
+        dataset=name,
         classes=[str(i) for i in range(classes)],
         image_shape=(size, size, channels),
         images=Counts(train=len(train), test=len(test)),
@@ -118,14 +126,14 @@ def random_images(source: Source, least: int, device: torch.device) -> Dataset:
     return Dataset(train, test, manifest)
 
 
-def measure_search(settings: SearchStage, source: Source, device: torch.device, began: float) -> Cost:
+def measure_search(settings: SearchStage, images: DatasetFacts, device: torch.device, began: float) -> Cost:
     """Steps, evaluations and policy updates of a search; each step and evaluation proposes an arc of its own."""
     from enas_core.training.supernet import SupernetTraining
 
     search = settings.search.model_copy(update={"max_train_images": None})
-    images = search.batch_size * BLOCK[device.type] * (WARM_UP + LAPS)
-    data = random_images(source, search.valid_images + images, device)
-    short = data._replace(train=data.train.part(0, search.valid_images + images))
+    count = search.batch_size * BLOCK[device.type] * (WARM_UP + LAPS)
+    data = random_images(settings.dataset, images, search.valid_images + count, device)
+    short = data._replace(train=data.train.part(0, search.valid_images + count))
     training = SupernetTraining(settings.model_copy(update={"search": search}), short, seed=0, device=device)
     training.at.start_clock()
     steps = Clock(device.type)
@@ -140,7 +148,7 @@ def measure_search(settings: SearchStage, source: Source, device: torch.device, 
     return _cost(device, began, [steps, forwards], updates)
 
 
-def measure_select_arc(settings: SelectArcStage, source: Source, device: torch.device, began: float) -> Cost:
+def measure_select_arc(settings: SelectArcStage, images: DatasetFacts, device: torch.device, began: float) -> Cost:
     """Scoring of arcs that an untrained policy proposes, on a few validation batches; sizes are counted once an arc."""
     import torch
 
@@ -152,7 +160,7 @@ def measure_select_arc(settings: SelectArcStage, source: Source, device: torch.d
 
     search, space, batches = settings.search, settings.search_space, BLOCK[device.type]
     generator = torch.Generator().manual_seed(0)
-    data = random_images(source, search.valid_images + search.batch_size * batches, device)
+    data = random_images(settings.dataset, images, search.valid_images + search.batch_size * batches, device)
     few = data._replace(train=data.train.part(0, search.batch_size * batches))
     supernet = space.supernet(shape_for(search, data.manifest))
     initialise(supernet, search.init_fan_in, generator)
@@ -171,16 +179,16 @@ def measure_select_arc(settings: SelectArcStage, source: Source, device: torch.d
     return cost._replace(step=0.0, forward=cost.step / batches)
 
 
-def measure_augment(settings: AugmentStage, source: Source, device: torch.device, began: float, arc: Arc) -> Cost:
+def measure_augment(settings: AugmentStage, images: DatasetFacts, device: torch.device, began: float, arc: Arc) -> Cost:
     """Steps and evaluations of one arc's training, in a short epoch."""
     from enas_core.training.network import NetworkTraining
 
     changes = {"num_epochs": 1, "valid_images": 0, "max_train_images": None}
     augment = settings.augment.model_copy(update=changes)
     laps = WARM_UP + AUGMENT_LAPS
-    images = augment.batch_size * BLOCK[device.type] * laps
-    data = random_images(source, images, device)
-    short = data._replace(train=data.train.part(0, images), test=data.test.part(0, images))
+    count = augment.batch_size * BLOCK[device.type] * laps
+    data = random_images(settings.dataset, images, count, device)
+    short = data._replace(train=data.train.part(0, count), test=data.test.part(0, count))
     training = NetworkTraining(settings.model_copy(update={"augment": augment}), short, arc, "random", 0, device)
     clock = Clock(device.type)
     training.train(clock)
@@ -220,17 +228,17 @@ def _child(answer: Connection, stage: str, settings: Any, device: str, *facts: A
     try:
         from enas_core.training.device import pick_device
 
-        source, began, *arc = facts
-        answer.send(MEASURE[stage](settings, source, pick_device(device, settings.cpu_threads), began, *arc))
+        images, began, *arc = facts
+        answer.send(MEASURE[stage](settings, images, pick_device(device, settings.cpu_threads), began, *arc))
     except Exception as error:
         answer.send(error)
 
 
-def measure(stage: str, settings: Any, device: str, source: Source, *arc: Arc) -> Cost:
+def measure(stage: str, settings: Any, device: str, images: DatasetFacts, *arc: Arc) -> Cost:
     """The cost of a stage with these settings. Raises what the measurement raises, RunError when it is killed."""
     context = multiprocessing.get_context("spawn")
     answer, sender = context.Pipe(duplex=False)
-    arguments = (sender, stage, settings, device, source, time.monotonic(), *arc)
+    arguments = (sender, stage, settings, device, images, time.monotonic(), *arc)
     process = context.Process(target=_child, args=arguments, daemon=True)
     process.start()
     sender.close()
@@ -247,12 +255,12 @@ def measure(stage: str, settings: Any, device: str, source: Source, *arc: Arc) -
     return result
 
 
-def calibrate(name: str, experiment: Experiment, stage: str, device: str) -> list[Cost]:
+def calibrate(name: str, experiment: Experiment, images: DatasetFacts, stage: str, device: str) -> list[Cost]:
     """The costs of a stage of the experiment called `name`; of augment, one for each of several random arcs."""
-    settings, source = stage_settings(name, experiment, stage), experiment.dataset
+    settings = stage_settings(name, experiment, stage)
     log.info("measuring %s %s ...", name, stage)
     if stage != "augment":
-        return [measure(stage, settings, device, source)]
+        return [measure(stage, settings, device, images)]
     baseline = experiment.baseline
     arcs = experiment.search_space.baseline(baseline.sampler, baseline.seed, ARCS)
-    return [measure(stage, settings, device, source, arc) for arc in arcs]
+    return [measure(stage, settings, device, images, arc) for arc in arcs]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from enas_core.planning.calibrate import Cost
 from enas_core.policies import policy_class
+from enas_core.settings.dataset import DatasetFacts
 from enas_core.settings.experiment import Experiment
 from enas_core.training.schedule import steps_per_epoch
 
@@ -23,11 +24,11 @@ def typical(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def search_seconds(experiment: Experiment, cost: Cost) -> float:
+def search_seconds(experiment: Experiment, images: DatasetFacts, cost: Cost) -> float:
     """Of one search: steps, rewards and updates of the policy, validation and test of each epoch."""
-    search, data = experiment.search, experiment.dataset
-    steps = steps_per_epoch(search.trained_images(data.num_train), search.batch_size)
-    evaluations = sum(steps_per_epoch(n, search.batch_size) for n in (search.valid_images, data.num_test))
+    search = experiment.search
+    steps = steps_per_epoch(search.trained_images(images.train_images), search.batch_size)
+    evaluations = sum(steps_per_epoch(n, search.batch_size) for n in (search.valid_images, images.test_images))
     updates, arcs = policy_class(search.policy).plan(search)
     rewards = updates * arcs
     epoch = steps * cost.step + (rewards + evaluations) * cost.forward + updates * cost.once
@@ -40,11 +41,11 @@ def scoring_seconds(experiment: Experiment, cost: Cost, arcs: int) -> float:
     return cost.start + arcs * (cost.once + batches * cost.forward)
 
 
-def augment_seconds(experiment: Experiment, cost: Cost) -> float:
+def augment_seconds(experiment: Experiment, images: DatasetFacts, cost: Cost) -> float:
     """Of one training, with the evaluation of test and held-out images after each epoch."""
-    augment, data = experiment.augment, experiment.dataset
-    steps = steps_per_epoch(augment.trained_images(data.num_train), augment.batch_size)
-    evaluations = sum(steps_per_epoch(n, augment.batch_size) for n in (augment.valid_images, data.num_test))
+    augment = experiment.augment
+    steps = steps_per_epoch(augment.trained_images(images.train_images), augment.batch_size)
+    evaluations = sum(steps_per_epoch(n, augment.batch_size) for n in (augment.valid_images, images.test_images))
     return cost.start + augment.num_epochs * (steps * cost.step + evaluations * cost.forward)
 
 
@@ -52,11 +53,11 @@ STAGE_OF = {"search": "search", "select_arc": "select_arc", "score_arcs": "selec
 """The rules whose jobs hold a device, and the stage that is measured for each."""
 
 
-def job_seconds(rule: str, experiment: Experiment, cost: Cost) -> float:
-    """Estimated seconds of one job of a rule of `STAGE_OF`."""
+def job_seconds(rule: str, experiment: Experiment, images: DatasetFacts, cost: Cost) -> float:
+    """Estimated seconds of one job of a rule of `STAGE_OF`. `images` are those that the experiment uses."""
     if rule == "search":
-        return search_seconds(experiment, cost)
+        return search_seconds(experiment, images, cost)
     if rule == "augment":
-        return augment_seconds(experiment, cost)
+        return augment_seconds(experiment, images, cost)
     baselines = experiment.baseline.num_arcs + len(experiment.arcs)
     return scoring_seconds(experiment, cost, experiment.select.num_candidates if rule == "select_arc" else baselines)

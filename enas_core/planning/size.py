@@ -10,7 +10,7 @@ from pydantic import Field
 from enas_core.fields import Settings
 from enas_core.settings.augment import Augment
 from enas_core.settings.dataset import DATASETS
-from enas_core.spaces.space import Arc, NetworkShape, SearchSpace
+from enas_core.spaces.space import Arc, NetworkShape, SearchSpace, StemName
 
 _CIFAR = DATASETS["cifar10"]
 
@@ -27,6 +27,8 @@ class NetworkSize(Settings, strict=False):
     """Side of the square images, pixels."""
     channels: Annotated[int, Field(ge=1, le=1024)] = _CIFAR.channels
     """Channels of the images."""
+    stem: StemName = "plain"
+    """What comes before the first layer."""
     classes: Annotated[int, Field(ge=2, le=1_000_000)] = _CIFAR.classes
     """Number of classes."""
 
@@ -42,6 +44,7 @@ def describe(space: SearchSpace, arc: Arc, size: NetworkSize) -> list[str]:
         in_channels=size.channels,
         num_classes=size.classes,
         aux_head=True,
+        stem=size.stem,
     )
     smallest = space.smallest_image(shape)
     if size.image_size < smallest:
@@ -51,11 +54,12 @@ def describe(space: SearchSpace, arc: Arc, size: NetworkSize) -> list[str]:
         head = f"{aux:,} more, in training only ({params + aux:,} together)"
     else:
         head = f"none, it needs images of at least {smallest}x{smallest}"
+    stem = f", {size.stem} stem" if size.stem != "plain" else ""
     images = f"images {size.image_size}x{size.image_size}x{size.channels}, {size.classes} classes"
     facts = {
         "arc": str(arc),
         **space.forms(arc),
-        "network": f"{size.layers} + 2 layers, {size.filters} filters, {images}",
+        "network": f"{size.layers} + 2 layers, {size.filters} filters{stem}, {images}",
         "parameters": f"{params:,}",
         "auxiliary head": head,
         "MACs": f"{macs:,} for one image",

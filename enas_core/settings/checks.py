@@ -38,7 +38,10 @@ def _check_parts(section: str, training: Training, images: int) -> None:
         )
 
 
-def check_augmentation(augmentation: Augmentation, size: int) -> None:
-    """Raise UserError unless images of `size` x `size` pixels can be changed so."""
+def check_augmentation(augmentation: Augmentation, size: int, channels: int) -> None:
+    """Raise UserError unless images of `size` x `size` pixels and so many channels can be changed so."""
     if augmentation.cutout > size:
         raise UserError(f"dataset.augmentation.cutout: {augmentation.cutout} is out of range 0..{size}")
+    for key in ("saturation", "hue"):
+        if channels == 1 and getattr(augmentation, key):
+            raise UserError(f"dataset.augmentation.{key}: grey images have none; allowed: 0")

@@ -19,7 +19,7 @@ from enas_core.settings.arcs import ArcSource, Transfer
 from enas_core.settings.augment import AugmentSection
 from enas_core.settings.baseline import Baseline
 from enas_core.settings.checks import check_augmentation, check_training
-from enas_core.settings.dataset import DATASETS, Dataset
+from enas_core.settings.dataset import Dataset
 from enas_core.settings.networks import RESERVED
 from enas_core.settings.search import Controller, SearchSection
 from enas_core.settings.select import Select
@@ -77,11 +77,12 @@ class Experiment(Computation, SpaceChoice, PresetChoice):
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
-        facts = DATASETS[self.dataset.name]
-        for section, training in (("search", self.search), ("augment", self.augment)):
-            shape = training.shape(facts.size, facts.channels, facts.classes)
-            check_training(section, training, self.search_space, shape, self.dataset.num_train)
-        check_augmentation(self.dataset.augmentation, facts.size)
+        facts = self.dataset.used
+        if facts is not None:  # of other images the job check_images does it
+            for section, training in (("search", self.search), ("augment", self.augment)):
+                shape = training.shape(facts.size, facts.channels, facts.classes)
+                check_training(section, training, self.search_space, shape, facts.train_images)
+            check_augmentation(self.dataset.augmentation, facts.size, facts.channels)
         self._check_sampler()
         for name, arc in self.arcs.items():
             self._check_arc(name, arc)

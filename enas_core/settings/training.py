@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from enas_core.fields import Count, Filters, Float, Probability, Settings
-from enas_core.spaces.space import NetworkShape
+from enas_core.fields import LATER, Count, Filters, Float, Probability, Settings
+from enas_core.spaces.space import NetworkShape, StemName
 
 
 class Training(Settings):
@@ -27,6 +27,9 @@ class Training(Settings):
     """Layers of the network; those in which it halves its feature maps come on top."""
     num_filters: Filters
     """Channels of the first layers; each halving of the feature maps doubles them."""
+    stem: Annotated[StemName, LATER] = "plain"
+    """What comes before the first layer. `plain`: one convolution, as in the original. `strided`: three, each of which
+    halves the maps, for images of some 64 pixels or more (the 224-pixel networks of Yang et al. 2020)."""
     aux_head: bool = True
     """Second classifier behind the last halving of the feature maps, used in training only."""
     aux_weight: Annotated[Float, Field(ge=0)] = 0.4
@@ -81,6 +84,7 @@ class Training(Settings):
             in_channels=in_channels,
             num_classes=num_classes,
             aux_head=self.aux_head,
+            stem=self.stem,
         )
 
     @model_validator(mode="after")

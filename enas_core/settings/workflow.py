@@ -50,6 +50,10 @@ class Workflow(Settings):
     """Minutes between two saves of the training state."""
     tensorboard: Annotated[bool, Field(strict=False)] = False  # the command line gives it as text
     """Whether running trainings write TensorBoard event files (`tensorboard --logdir results`)."""
+    data_on_device: Literal["auto", "always", "never"] = "auto"
+    """Where the prepared images are while networks are trained, which changes no result. `always`: on the device, or in
+    the files that a CPU reads as its memory; `never`: they come batch by batch, fetched ahead; `auto`: on the device if
+    they take no more than half of what is free there."""
 
     @model_validator(mode="after")
     def _check_transfers(self) -> Workflow:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core.spaces.kernels import Kernels
-from enas_core.spaces.space import AUX_POOL, AUX_STRIDE
+from enas_core.spaces.space import AUX_POOL, AUX_STRIDE, pooled_by_aux_head
 
 BN_EPSILON = 1e-5
 BN_DECAY = 0.9
@@ -245,13 +245,34 @@ def stem(in_channels: int, out_channels: int, tracking: bool) -> nn.Sequential:
     return nn.Sequential(conv(in_channels, out_channels, 3), BatchNorm(out_channels, tracking))
 
 
+class StridedStem(nn.Module):
+    """What comes before the first layer for large images: three convolutions of stride 2, so that the maps are 8 times
+    smaller. The first layer reads the last two maps, [B, C, S/4, S/4] and [B, C, S/8, S/8]."""
+
+    def __init__(self, in_channels: int, out_channels: int, tracking: bool) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.convs = nn.ModuleList()
+        self.norms = nn.ModuleList()
+        for before, after in ((in_channels, half), (half, out_channels), (out_channels, out_channels)):
+            self.convs.append(conv(before, after, 3, stride=2))
+            self.norms.append(BatchNorm(after, tracking))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.norms[0](self.convs[0](pad_same(images, 3, 2)))
+        older = self.norms[1](self.convs[1](pad_same(F.relu(x), 3, 2)))
+        newer = self.norms[2](self.convs[2](pad_same(F.relu(older), 3, 2)))
+        return older, newer
+
+
 class AuxHead(nn.Module):
-    """Auxiliary classifier: ReLU, average pool 5x5 stride 3, 1x1 convolution to 128, convolution over the
-    whole map to 768, global average, linear. Its batch norm always uses batch statistics."""
+    """Auxiliary classifier: ReLU, average pool 5x5 stride 3 (of a smaller map the mean), 1x1 convolution to 128,
+    convolution over the whole map to 768, global average, linear. Its batch norm always uses batch statistics."""
 
     def __init__(self, channels: int, size: int, num_classes: int) -> None:
         super().__init__()
-        self.size = (size - AUX_POOL) // AUX_STRIDE + 1
+        self.pool = min(AUX_POOL, size)
+        self.size = pooled_by_aux_head(size)
         self.conv_1 = conv(channels, 128, 1)
         self.bn_1 = BatchNorm(128, tracking=False)
         self.conv_2 = conv(128, 768, self.size)
@@ -259,7 +280,7 @@ class AuxHead(nn.Module):
         self.fc = Classifier(768, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.avg_pool2d(F.relu(x), AUX_POOL, AUX_STRIDE)
+        x = F.avg_pool2d(F.relu(x), self.pool, AUX_STRIDE)
         x = F.relu(self.bn_1(self.conv_1(x)), inplace=True)
         if self.size % 2 == 0:
             x = pad_same(x, self.size, 1)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy  # noqa: F401  # before torch: see `enas_core/__init__.py`
+import numpy as np  # before torch: see `enas_core/__init__.py`
 import torch
+from numpy.typing import NDArray
 
 from enas_core.console import UserError
 from enas_core.files.atomic import write_bytes
@@ -60,6 +61,34 @@ def load_untrained(path: Path) -> Network:
     content = read_torch_file(path, "network", NETWORK_FORMAT)
     with content_errors(path, "incomplete network file"), torch.device("meta"):
         return _build(content)
+
+
+class Answers(NamedTuple):
+    """What a network's file says of its answers to the test images."""
+
+    experiment: str
+    dataset: str
+    classes: list[str]
+    confusion: NDArray[np.int64] | None
+    """[K, K]: images of each class, a row, by the answer; None in files of an earlier version."""
+    device: str
+    """As the provenance names it."""
+    fingerprint: str
+    """Of the settings."""
+
+
+def read_confusion(path: Path) -> Answers:
+    """The answers that a trained network has given. Raises UserError as `load_network` does."""
+    content = read_torch_file(path, "network", NETWORK_FORMAT)
+    with content_errors(path, "incomplete network file"):
+        classes, confusion = content["classes"], content.get("confusion")
+        if confusion is not None:
+            confusion = np.array(confusion, np.int64)
+            if confusion.shape != (len(classes), len(classes)) or confusion.min() < 0 or not confusion.any():
+                raise UserError(f"confusion: not a matrix of counts of {len(classes)} classes")
+        made_by = content["provenance"]
+        facts = content["experiment"], content["dataset"], classes
+        return Answers(*facts, confusion, made_by["device"], made_by["config_fingerprint"])
 
 
 def _build(content: dict[str, Any]) -> Network:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from enas_core import fields
 from enas_core.console import UserError
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 AUX_POOL, AUX_STRIDE = 5, 3
 """Kernel and stride of the pooling with which the auxiliary head begins (`layers.AuxHead`)."""
+
+StemName = Literal["plain", "strided"]
+"""What comes before the first layer: one convolution, or three of which each halves the map (`layers.StridedStem`)."""
+
+
+def pooled_by_aux_head(size: int) -> int:
+    """Side of what the auxiliary head's pooling makes of a map; of a map smaller than its kernel it takes the mean."""
+    return (size - min(AUX_POOL, size)) // AUX_STRIDE + 1
 
 
 class Arc(ABC):
@@ -44,7 +52,7 @@ class Decision(NamedTuple):
 @dataclass(frozen=True)
 class NetworkShape:
     """What both kinds of network need to know besides the arc: the images they take and their own size. Raises
-    ValueError unless all are positive."""
+    ValueError unless all sizes are positive."""
 
     num_layers: int
     num_filters: int
@@ -52,11 +60,14 @@ class NetworkShape:
     in_channels: int
     num_classes: int
     aux_head: bool
+    stem: StemName = "plain"
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "num_filters", "image_size", "in_channels", "num_classes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+        if self.stem not in get_args(StemName):
+            raise ValueError(f"stem: {self.stem!r} is none of {', '.join(get_args(StemName))}")
 
 
 class Size(NamedTuple):

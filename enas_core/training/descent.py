@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -59,6 +59,10 @@ class Descent:
         size = self._batch_size(step)
         first, last = self.processes.part(0, size)
         return Batch(size, start + first, start + last, slice(first, last))
+
+    def spans(self, steps: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Where this process's part of each step's batch starts and ends among the images of the epoch."""
+        return ((batch.start, batch.stop) for batch in map(self.batch, steps))
 
     def _batch_size(self, step: int) -> int:
         return min(self.training.batch_size, self.images - step * self.training.batch_size)

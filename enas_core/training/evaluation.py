@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from enas_core.data.batches import equal_batches, plain_batch
+from enas_core.analysis.classes import balanced_accuracy
+from enas_core.data.batches import equal_batches, plain_batches
 from enas_core.data.prepared import Split
 from enas_core.settings.training import Training
 from enas_core.spaces.networks import Network, Outputs, Supernet
@@ -35,24 +37,43 @@ def hits(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) == labels).sum()
 
 
+class Evaluation(NamedTuple):
+    """Of a network on the images of a split."""
+
+    loss: float
+    """Mean cross-entropy, nats."""
+    accuracy: float
+    confusion: Tensor
+    """int64 [K, K], on the host: images of each class, a row, for which each class was the answer."""
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over the classes."""
+        return balanced_accuracy(self.confusion.numpy())
+
+
 @torch.inference_mode()
 def evaluate_network(
     network: Network, split: Split, batch_size: int, after_batch: Callable[[], None], processes: Processes = ALONE
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over a split, with moving statistics; each process has its part of the
-    batches."""
+) -> Evaluation:
+    """Of a split, with moving statistics; each process has its part of the batches."""
     network.eval()
     batches = equal_batches(len(split), batch_size)
     sums = torch.zeros(len(batches), 2, dtype=torch.float64, device=split.labels.device)
-    for k in processes.deal(len(batches)):
+    classes = network.shape.num_classes
+    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=split.labels.device)
+    dealt = list(processes.deal(len(batches)))
+    loaded = plain_batches(split, (batches[k] for k in dealt if k is not None))
+    for k in dealt:
         if k is not None:
-            images, labels = plain_batch(split, batches[k])
+            images, labels = next(loaded)
             logits = network(images)
             sums[k] = torch.stack([F.cross_entropy(logits, labels, reduction="sum"), hits(logits, labels)])
+            confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
         after_batch()
     network.train()
     loss, correct = (processes.sum(sums).sum(0) / len(split)).tolist()
-    return loss, correct
+    return Evaluation(loss, correct, processes.sum(confusion).view(classes, classes).cpu())
 
 
 @torch.inference_mode()

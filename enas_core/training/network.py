@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from enas_core.console import log, progress
-from enas_core.data.batches import plan_epoch, training_batch
+from enas_core.data.batches import plan_epoch, training_batches
 from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset, Split, divided
 from enas_core.settings.stages import AugmentStage
@@ -20,7 +21,7 @@ from enas_core.training.checkpoint import Watch
 from enas_core.training.compilation import accelerate
 from enas_core.training.descent import CHECK_EVERY, Descent
 from enas_core.training.epochs import Epochs
-from enas_core.training.evaluation import evaluate_network
+from enas_core.training.evaluation import Evaluation, evaluate_network
 from enas_core.training.events import EventFiles
 from enas_core.training.position import Position
 from enas_core.training.processes import ALONE, Processes
@@ -57,6 +58,8 @@ class NetworkTraining:
         self.descent = Descent(name, self.network, augment, len(self.train_split), processes)
         self.epochs = Epochs(name, augment.num_epochs, "test_accuracy", events)
         self.at = Position()
+        self.confusion: Tensor | None = None
+        """Of the last epoch's test images; see `Evaluation`. None before there is one."""
 
     def train(self, watch: Watch) -> None:
         """All epochs that are left. `watch` is told of every step, and saves now and then."""
@@ -67,9 +70,10 @@ class NetworkTraining:
             # One pass over the training images.
             plan = plan_epoch(train_split, settings.augmentation, stream_seed(self.seed, "images", at.epoch))
             steps = range(at.step, descent.steps)
+            batches = training_batches(train_split, plan, settings.augmentation, descent.spans(steps))
             for step in progress(steps, f"{descent.name} epoch {at.epoch}", descent.steps, at.step):
                 batch = descent.batch(step)
-                images, labels = training_batch(train_split, plan, settings.augmentation, batch.start, batch.stop)
+                images, labels = next(batches)
                 drop_path, dropout = noise_factors(
                     self.network,
                     self.device,
@@ -89,8 +93,9 @@ class NetworkTraining:
 
             # The test images, which choose nothing, and those that are held out. What is saved after one of their
             # batches starts with the first.
-            test_loss, test_accuracy = self._evaluate(self.data.test, watch)
-            valid_loss, valid_accuracy = self._evaluate(self.valid_split, watch)
+            test = self._evaluate(self.data.test, watch)
+            valid = self._evaluate(self.valid_split, watch) if len(self.valid_split) else None
+            self.confusion = test.confusion
             at.tick()
             train_loss, train_accuracy = descent.means()
             self.epochs.add(
@@ -106,10 +111,11 @@ class NetworkTraining:
                     "drop_path_keep_prob": descent.keep_probs(at.epoch, descent.steps - 1)[-1],
                     "train_loss": train_loss,
                     "train_accuracy": train_accuracy,
-                    "test_loss": test_loss,
-                    "test_accuracy": test_accuracy,
-                    "valid_loss": valid_loss,
-                    "valid_accuracy": valid_accuracy,
+                    "test_loss": test.loss,
+                    "test_accuracy": test.accuracy,
+                    "test_balanced_accuracy": test.balanced_accuracy,
+                    "valid_loss": valid.loss if valid is not None else None,
+                    "valid_accuracy": valid.accuracy if valid is not None else None,
                     "images_per_second": descent.images / at.train_seconds,
                     "seconds": at.seconds,
                 }
@@ -117,10 +123,8 @@ class NetworkTraining:
             at.next_epoch()
             watch.save()
 
-    def _evaluate(self, split: Split, watch: Watch) -> tuple[float | None, float | None]:
-        """Mean cross-entropy and accuracy over the images of a split; None where there are none. Draws nothing."""
-        if not len(split):
-            return None, None
+    def _evaluate(self, split: Split, watch: Watch) -> Evaluation:
+        """Over the images of a split. Draws nothing."""
         return evaluate_network(self.network, split, self.settings.augment.batch_size, watch.step, self.processes)
 
     def require_finite(self) -> None:
@@ -134,6 +138,7 @@ class NetworkTraining:
             "descent": self.descent.state_dict(),
             "rows": self.epochs.rows,
             "at": self.at.state_dict(),
+            "confusion": self.confusion,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -141,4 +146,5 @@ class NetworkTraining:
         self.descent.load_state_dict(state["descent"])
         self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
+        self.confusion = state.get("confusion")  # an earlier version saved none
         log.info("%s goes on at %s", self.descent.name, self.at)

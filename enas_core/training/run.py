@@ -41,6 +41,8 @@ class Run:
     """Files that must be the same ones at the end."""
     device: torch.device
     processes: Processes
+    data_on_device: str = "auto"
+    """Where the images are; see `Workflow.data_on_device`."""
 
     def events(self) -> EventFiles | None:
         """TensorBoard's files of the first process."""
@@ -53,7 +55,7 @@ class Run:
 
 def run_search(settings: SearchStage, seed: int, run: Run) -> None:
     """Train a supernet and its policy, from what is left of it to `supernet.pt` and `epochs.parquet`."""
-    data = load_images(settings, run.data, run.device)
+    data = load_images(settings, run.data, run.device, run.data_on_device)
     identity = run_fingerprint("search", to_json(settings), data.manifest.fingerprint, str(seed))
     made_by = run.made_by(settings, identity)
     weights, table = run.out_dir / "supernet.pt", run.out_dir / "epochs.parquet"
@@ -75,7 +77,7 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
 
 def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: int, run: Run) -> None:
     """Train one arc from scratch, from what is left of it to `model.pt` and `epochs.parquet`."""
-    data = load_images(settings, run.data, run.device)
+    data = load_images(settings, run.data, run.device, run.data_on_device)
     identity = run_fingerprint(
         "augment", to_json(settings), data.manifest.fingerprint, str(arc), network.name, str(seed)
     )
@@ -107,8 +109,10 @@ def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> 
         "experiment": settings.experiment,
         "dataset": settings.dataset,
         "classes": data.manifest.classes,
+        "resize_to": data.manifest.stored_size or data.manifest.image_size,
         "mean": data.manifest.mean,
         "std": data.manifest.std,
         "test_accuracy": last["test_accuracy"],
+        "confusion": None if training.confusion is None else training.confusion.tolist(),
         "valid_accuracy": last["valid_accuracy"],
     }

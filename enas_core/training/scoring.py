@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from enas_core.analysis import signal
 from enas_core.console import log, progress
-from enas_core.data.batches import equal_batches, plain_batch
+from enas_core.data.batches import equal_batches, plain_batches
 from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset
 from enas_core.policies import policy_class
@@ -46,10 +46,11 @@ def score(
     own: Sequence[Row],
     given: Mapping[str, Sequence[Arc]],
     device: torch.device,
+    data_on_device: str = "auto",
 ) -> tuple[list[Row], Row | None]:
     """Rows of the policy's own candidates (`own`, if they have been scored before) and of the `given` arcs by source;
     and the signal check of the own ones, unless they have been scored before."""
-    data = load_images(settings, data_folder, device)
+    data = load_images(settings, data_folder, device, data_on_device)
     supernet, policy = load_searched(settings, data, supernet_file)
     scorer = Scorer(settings, data, supernet, device)
     rows, checked = list(own), None
@@ -99,8 +100,8 @@ class Scorer:
         """Accuracy of a child over the validation images, in equal batches, with batch statistics, no dropout. Its
         answers are kept."""
         right = []
-        for positions in equal_batches(len(self.valid), self.settings.search.batch_size):
-            images, labels = plain_batch(self.valid, positions)
+        batches = equal_batches(len(self.valid), self.settings.search.batch_size)
+        for images, labels in plain_batches(self.valid, batches):
             right.append(child_answers(self.supernet, arc, images, labels))
         self.answers[arc] = torch.cat(right).cpu().numpy()
         return int(self.answers[arc].sum()) / len(self.valid)

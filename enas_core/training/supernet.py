@@ -16,7 +16,7 @@ from torch import Tensor
 
 from enas_core.analysis.signal import beyond_guessing, chance_level
 from enas_core.console import RunError, log, progress
-from enas_core.data.batches import equal_batches, plain_batch, plan_epoch, training_batch
+from enas_core.data.batches import equal_batches, plain_batch, plain_batches, plan_epoch, training_batches
 from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset, Split, divided
 from enas_core.policies import policy_class
@@ -86,9 +86,10 @@ class SupernetTraining:
         plan = plan_epoch(self.train_split, augmentation, self._draw("images")())
         self.arcs = self.policy.propose(descent.steps, self._draw("child arcs"))
         steps = range(at.step, descent.steps)
+        batches = training_batches(self.train_split, plan, augmentation, descent.spans(steps))
         for step in progress(steps, f"{descent.name} epoch {at.epoch} children", descent.steps, at.step):
             batch = descent.batch(step)
-            images, labels = training_batch(self.train_split, plan, augmentation, batch.start, batch.stop)
+            images, labels = next(batches)
             drop_path, dropout = noise_factors(
                 self.supernet,
                 self.device,
@@ -191,9 +192,11 @@ class SupernetTraining:
         batches = equal_batches(len(split), self.settings.search.batch_size)
         arcs = self.policy.propose(len(batches), self._draw(f"{part} arcs"))
         accuracies = torch.zeros(len(batches), device=self.device)
-        for k in self.processes.deal(len(batches)):
+        dealt = list(self.processes.deal(len(batches)))
+        loaded = plain_batches(split, (batches[k] for k in dealt if k is not None))
+        for k in dealt:
             if k is not None:
-                images, labels = plain_batch(split, batches[k])
+                images, labels = next(loaded)
                 accuracies[k] = self._accuracy(arcs[k], images, labels, self._draw(f"{part} noise", k))
             watch.step()
         return float(self.processes.sum(accuracies).double().mean())

@@ -257,7 +257,11 @@ def test_data(desk: Desk, stage: str, harm: Callable[[Desk], Any], words: list[s
     [
         ("search", {"search": {"valid_images": 500}}, ["search.valid_images: 500", "200 training images"]),
         ("augment", {"augment": {"batch_size": 300}}, ["augment.batch_size: 300 is out of range 2..200"]),
-        ("augment", {"augment": {"aux_head": True}}, ["augment.aux_head", "8x8", "allowed: false"]),
+        (
+            "augment",
+            {"augment": {"aux_head": True, "batch_size": 199}},
+            ["augment.batch_size: 199 leaves one of 200", "8x8", "in the auxiliary head", "aux_head: false"],
+        ),
     ],
 )
 def test_settings_that_do_not_fit_the_data(desk: Desk, stage: str, sections: dict[str, Any], words: list[str]) -> None:

@@ -1,7 +1,9 @@
 """One training over several processes: equal to one process up to the order of sums; and how it ends."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +106,22 @@ def test_a_training_goes_on_with_another_number_of_processes(inputs, alone, tmp_
         torchrun(count, "train.py", inputs, tmp_path, "--stop-after", stop_after)
     for stage in ("search", "augment"):
         assert closeness(results(alone, stage)[0], results(tmp_path, stage)[0]) < 1e-8
+
+
+def test_random_changes_depend_neither_on_processes_nor_on_interruptions_nor_on_where_the_images_are(inputs, tmp_path):
+    changed = shutil.copytree(inputs, tmp_path / "inputs")
+    for stage in ("search", "augment"):
+        path = changed / f"config/{stage}.json"
+        content = json.loads(path.read_text())
+        content["augmentation"] = {"crop_padding": 0, "random_resized_crop": 0.4, "brightness": 0.3, "contrast": 0.3}
+        content["augmentation"]["cutout"] = 3
+        path.write_text(json.dumps(content))
+    torchrun(1, "train.py", changed, tmp_path / "alone")
+    torchrun(2, "train.py", changed, tmp_path / "together", "--streamed", "--stop-after", 2)
+    torchrun(3, "train.py", changed, tmp_path / "together", "--streamed")
+    for stage in ("search", "augment"):
+        (expected,), found = results(tmp_path / "alone", stage), results(tmp_path / "together", stage)
+        assert closeness(expected, found[0]) < 1e-8
 
 
 def test_statistics_of_each_process_are_a_setting(inputs, alone, tmp_path):

@@ -1,4 +1,5 @@
-"""Trainings in double precision, by torchrun or alone: `train.py INPUTS OUT [--stop-after EPOCHS] [--per-process]`.
+"""Trainings in double precision, by torchrun or alone: `train.py INPUTS OUT [--stop-after EPOCHS] [--per-process]
+[--streamed]`.
 
 Goes on from the states in OUT/state. Each process writes rows and weights to OUT/{stage}-{rank}.pt."""
 
@@ -19,9 +20,9 @@ from enas_core.training.supernet import SupernetTraining
 CPU = torch.device("cpu")
 
 
-def runs(inputs, processes, per_process):
+def runs(inputs, processes, per_process, streamed):
     """The two trainings."""
-    data = load_prepared(inputs / "data", CPU)
+    data = load_prepared(inputs / "data", CPU, "never" if streamed else "always")
     search = read_stage(inputs / "config/search.json", SearchStage)
     augment = read_stage(inputs / "config/augment.json", AugmentStage)
     if per_process:
@@ -51,11 +52,12 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--stop-after", type=int)
     parser.add_argument("--per-process", action="store_true")
+    parser.add_argument("--streamed", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     with join(CPU) as processes:
-        for name, run in runs(options.inputs, processes, options.per_process):
+        for name, run in runs(options.inputs, processes, options.per_process, options.streamed):
             with StateDirectory(options.out / "state" / name, "same", processes) as states:
                 found = states.load()
                 with StoppingSaver(states, math.inf, run.state_dict) as saver:

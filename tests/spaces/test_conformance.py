@@ -300,9 +300,10 @@ def test_the_smallest_images_are_enough_and_smaller_ones_are_refused(small):
 
 
 @pytest.mark.parametrize("aux_head", [False, True])
-def test_a_last_batch_of_one_image_is_refused_where_it_fails(small, aux_head):
-    for size in (1, 4, 5, 20, 28, 29):
-        shape = replace(SHAPE, image_size=size, aux_head=aux_head)
+@pytest.mark.parametrize("stem", ["plain", "strided"])
+def test_a_last_batch_of_one_image_is_refused_where_it_fails(small, aux_head, stem):
+    for size in (1, 4, 5, 20, 28, 29, 33, 65):
+        shape = replace(SHAPE, image_size=size, aux_head=aux_head, stem=stem)
         if size < small.smallest_image(shape):
             continue
         for kind in ("network", "supernet"):

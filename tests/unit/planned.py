@@ -1,6 +1,7 @@
 """What tests of planning share: a dry run of Snakemake, a small experiment, and what its steps cost."""
 
 from enas_core.planning.calibrate import Cost
+from enas_core.settings.dataset import DatasetFacts
 from enas_core.settings.workflow import parse_workflow
 
 DRY_RUN = """\
@@ -51,6 +52,9 @@ This was a dry-run (flag -n). The order of jobs does not reflect the order of ex
 NOTHING = "Building DAG of jobs...\nNothing to be done (all requested files are present and up to date).\n"
 
 COST = Cost(start=1000.0, step=10.0, forward=1.0, once=0.1, memory=1, device="cpu")
+
+
+IMAGES = DatasetFacts(train_images=140, test_images=60, size=8, channels=1, classes=10)
 
 
 def small_experiment():

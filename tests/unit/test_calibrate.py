@@ -1,7 +1,7 @@
 """Measuring what a step costs here."""
 
 import pytest
-from planned import small_experiment
+from planned import IMAGES, small_experiment
 
 from enas_core.planning import calibrate as calibration
 from enas_core.planning.calibrate import Clock, calibrate
@@ -25,4 +25,4 @@ def test_a_clock_leaves_the_warm_up_out(monkeypatch):
 def test_a_mistake_in_the_child_is_raised_here(experiment, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none, for the child
     with pytest.raises(ValueError, match="no CUDA device is there"):
-        calibrate("a", experiment, "search", "cuda")
+        calibrate("a", experiment, IMAGES, "search", "cuda")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from enas_core import config
 from enas_core.console import UserError
+from enas_core.fields import LATER, Settings
 from enas_core.settings.presets import preset_values
 from enas_core.settings.stages import (
     STAGES,
@@ -45,6 +46,11 @@ def digits(**changes):
             target = target.setdefault(section, {})
         target[name] = value
     return experiment
+
+
+def own(**changes):
+    """Images of one's own, with `changes` as in `digits`."""
+    return digits(**{"dataset": {"name": "mine", "source": "folder"}, **changes})
 
 
 def cifar(**changes):
@@ -88,7 +94,7 @@ MISTAKES = {
     "no dataset": ({}, "a.dataset: missing"),
     "unknown dataset": (
         digits(dataset__name="imagenet"),
-        "a.dataset.name: 'imagenet': allowed is 'cifar10', 'cifar100' or 'digits'",
+        "a.dataset.source: 'digits' does not provide 'imagenet'",
     ),
     "wrong source": (digits(dataset__source="parquet"), "a.dataset.source: 'parquet' does not provide 'digits'"),
     "no test part": (digits(dataset__split_test_images=None), "a.dataset.split_test_images: digits needs "),
@@ -107,8 +113,49 @@ MISTAKES = {
     ),
     "large search batch": (digits(search__batch_size=1678), "a.search.batch_size: 1678 is out of range 2..1677"),
     "large augment batch": (digits(augment__batch_size=1738), "a.augment.batch_size: 1738 is out of range 2..1737"),
-    "small images, search": (digits(search__aux_head=True), "a.search.aux_head: true needs images of at least 20x20"),
-    "small images, augment": (digits(augment__aux_head=True), "a.augment.aux_head: true needs images of at least"),
+    "a batch of one, search": (
+        digits(search__aux_head=True, search__batch_size=4),
+        "a.search.batch_size: 4 leaves one",
+    ),
+    "a batch of one, augment": (
+        digits(augment__aux_head=True, augment__batch_size=8),
+        "a.augment.batch_size: 8 leaves",
+    ),
+    "unknown stem": (digits(search__stem="wide"), "a.search.stem: 'wide': allowed is 'plain' or 'strided'"),
+    "own images, noise": (
+        own(dataset__noise={"deviation": 0.1}),
+        "a.dataset.noise: is for cifar10, cifar100, digits of their own sources; allowed here: null",
+    ),
+    "own images, split": (own(dataset__split_test_images=3), "a.dataset.split_test_images: is for cifar10, "),
+    "own images, size": (own(dataset__image_size=4), "a.dataset.image_size: 4: allowed is greater than or equal to 8"),
+    "own images, large": (
+        own(dataset__image_size=257),
+        "a.dataset.image_size: 257: allowed is less than or equal to 256",
+    ),
+    "own images, resize": (own(dataset__resize_to=32), "a.dataset.resize_to: needs image_size"),
+    "own images, smaller": (
+        own(dataset__resize_to=32, dataset__image_size=40),
+        "a.dataset.resize_to: 32 is below image_size = 40",
+    ),
+    "own images, columns": (own(dataset__label_column="x"), "a.dataset.label_column: 'folder' has no columns"),
+    "own images, source": (
+        own(dataset__source="torchvision"),
+        "a.dataset.source: 'torchvision' does not provide 'mine'",
+    ),
+    "own images, name": (own(dataset__name="my/own"), "a.dataset.name: 'my/own': String should match pattern"),
+    "size of known images": (
+        cifar(dataset={"name": "cifar10", "source": "parquet", "image_size": 32}),
+        "a.dataset.image_size: is for images of your own, cifar10 is as it is; allowed: null",
+    ),
+    "skipping of known images": (
+        digits(dataset__skip_unreadable=True),
+        "a.dataset.skip_unreadable: is for images of your own, digits is as it is; allowed: false",
+    ),
+    "two kinds of crop": (
+        own(dataset__augmentation={"random_resized_crop": 0.1}),
+        "a.dataset.augmentation.random_resized_crop: takes the place of the padded crop; allowed with it: crop",
+    ),
+    "hue of grey images": (digits(dataset__augmentation={"hue": 0.1}), "a.dataset.augmentation.hue: grey images have"),
     "learning rates": (digits(search__lr_max=1e-5), "a.search.lr_min: 0.0005 is above lr_max = 1e-05"),
     "sampler": (
         digits(num_nodes=4, baseline={"sampler": "reference"}),
@@ -293,7 +340,9 @@ def test_defaults_are_the_originals_flags():
     expected = (64, 0.0035, 0.0, 1e-3, 1.1, 2.5, 1e-4, 0.99, 30, 10)
     assert tuple(getattr(controller, name) for name in names.split()) == expected
     assert (search.valid_images, experiment.select.num_candidates) == (5_000, 100)
-    assert experiment.dataset.augmentation.model_dump() == {"crop_padding": 4, "flip": True, "cutout": 0}
+    augmentation = {"crop_padding": 4, "flip": True, "cutout": 0, "random_resized_crop": None}
+    augmentation |= dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
+    assert experiment.dataset.augmentation.model_dump() == augmentation
 
 
 def test_the_projects_own_file():
@@ -524,3 +573,40 @@ PLACES = [
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_an_arbitrary_value_is_taken_or_refused_in_one_line(place, value):
     assert_taken_or_refused_in_one_line({"experiments": {"a": digits(**{"__".join(place): value}), "b": digits()}})
+
+
+# --- settings that came later -------------------------------------------------------------------
+
+
+def later_fields(model, prefix=""):
+    """Dotted keys of the settings of a stage that are marked as having come later."""
+    for name, field in model.model_fields.items():
+        if LATER in field.metadata:
+            yield f"{prefix}{name}"
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from later_fields(field.annotation, f"{prefix}{name}.")
+
+
+def keys_of(values, prefix=""):
+    """Dotted keys of a dictionary of dictionaries."""
+    for name, value in values.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("stage", ["prepare_data", "search", "select_arc", "augment"])
+def test_what_came_later_does_not_change_the_text_at_its_default(stage):
+    later = set(later_fields(STAGES[stage]))
+    assert later
+    text = to_json(stage_settings("a", parse(a=digits())["a"], stage))
+    assert not later & set(keys_of(json.loads(text)))
+    assert STAGES[stage].model_validate_json(text) == stage_settings("a", parse(a=digits())["a"], stage)
+
+
+def test_what_came_later_is_in_the_text_where_it_is_set():
+    changed = digits(search__stem="strided", dataset__augmentation={"brightness": 0.5})
+    found = [json.loads(to_json(stage_settings("a", parse(a=x)["a"], "search"))) for x in (digits(), changed)]
+    assert found[1]["search"].pop("stem") == "strided"
+    assert found[1]["augmentation"].pop("brightness") == 0.5
+    assert found[0] == found[1]

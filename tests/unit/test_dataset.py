@@ -20,4 +20,4 @@ def test_class_names():
     ],
 )
 def test_number_of_test_images(source, number):
-    assert Source(**source).num_test == number
+    assert Source(**source).used.test_images == number

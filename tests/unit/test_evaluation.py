@@ -49,7 +49,8 @@ def test_evaluation_does_not_depend_on_the_batch_size_and_leaves_the_network_in_
     assert len(batches) == 1 + 4 + 10
     assert network.training
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-    for loss, accuracy in results[1:]:
+    for loss, accuracy, confusion in results[1:]:
+        assert torch.equal(confusion, results[0].confusion)
         assert loss == pytest.approx(results[0][0], rel=1e-5)
         assert accuracy == results[0][1]
 

@@ -52,13 +52,31 @@ def test_images_that_fit(check):
         ({"dataset": "cifar100"}, {}, "holds 'cifar100', the settings are for 'cifar10'"),
         ({"images": {"train": 200, "test": 1}}, {}, "search.valid_images: 200 is out of range 1..199"),
         ({"images": {"train": 250, "test": 1}}, {}, "search.batch_size: 100 is out of range 2..50"),
-        ({"image_shape": [16, 16, 3]}, {}, "search.aux_head: true needs images of at least 20x20, these have 16x16"),
+        ({"image_shape": [16, 16, 3]}, {}, None),
+        # Eight times smaller by the stem, and two halvings: one pixel.
         (
-            {"image_shape": [16, 16, 3]},
-            {"search": {"aux_head": False}},
-            "augment.aux_head: true needs images of at least 20x20, these have 16x16",
+            {"images": {"train": 1001, "test": 1}},
+            {"search": {"stem": "strided", "aux_head": False}, "augment": {"aux_head": False}},
+            "search.batch_size: 100 leaves one of 801 training images",
         ),
         ({}, {"augmentation": {"cutout": 32}}, None),
+        (
+            {"image_shape": [32, 32, 1], "mean": [0.5], "std": [0.25]},
+            {"augmentation": {"hue": 0.1}},
+            "dataset.augmentation.hue: grey images have none; allowed: 0",
+        ),
+        ({"images": {"train": 1000, "test": 200, "valid": 200}}, {}, None),
+        ({"images": {"train": 1000, "test": 200, "valid": 200}}, {"augment": {"valid_images": 200}}, None),
+        (
+            {"images": {"train": 1000, "test": 200, "valid": 150}},
+            {},
+            "search.valid_images: 200, and the part valid has 150 images; allowed: 150",
+        ),
+        (
+            {"images": {"train": 1000, "test": 200, "valid": 200}},
+            {"augment": {"valid_images": 100}},
+            "augment.valid_images: 100, and the part valid has 200 images; allowed: 200 or 0",
+        ),
         (
             {"image_shape": [24, 24, 3]},
             {"augmentation": {"cutout": 32}},

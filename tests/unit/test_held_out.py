@@ -199,7 +199,7 @@ def test_every_epoch_says_how_they_are_recognised() -> None:
     assert len(training.epochs.rows) == 3
     assert len({row["valid_loss"] for row in training.epochs.rows}) == 3
     held_out = dataset().train.part(70, TRAIN)
-    loss, accuracy = evaluate_network(training.network, held_out, 16, lambda: None)
+    loss, accuracy, _ = evaluate_network(training.network, held_out, 16, lambda: None)
     last = training.epochs.rows[-1]
     assert (last["valid_loss"], last["valid_accuracy"]) == (loss, accuracy)
     assert accuracy == round(30 * accuracy) / 30
@@ -307,3 +307,27 @@ def test_the_last_epochs_accuracy_is_in_the_metrics(tmp_path: Path) -> None:
     assert all(0 <= row["valid_accuracy"] <= 1 for row in epochs)
     assert read_training(out, {})["valid_accuracy"] == epochs[-1]["valid_accuracy"]
     assert torch.load(out / "model.pt", weights_only=True)["valid_accuracy"] == epochs[-1]["valid_accuracy"]
+
+
+# --- the answers to the test images -----------------------------------------------------------------
+
+
+def test_the_answers_of_the_last_epoch_are_kept() -> None:
+    training = trained(dataset())
+    last = training.epochs.rows[-1]
+    assert training.confusion is not None
+    assert training.confusion.sum(1).tolist() == torch.bincount(dataset().test.labels, minlength=10).tolist()
+    assert int(training.confusion.trace()) / TEST == pytest.approx(last["test_accuracy"])
+    recalls = [float(row[k] / row.sum()) for k, row in enumerate(training.confusion) if row.sum()]
+    assert last["test_balanced_accuracy"] == pytest.approx(sum(recalls) / len(recalls))
+
+
+def test_the_answers_are_part_of_the_state() -> None:
+    training, other = trained(dataset()), augment(dataset())
+    state = training.state_dict()
+    other.load_state_dict(state)
+    assert other.confusion is not None
+    assert torch.equal(other.confusion, training.confusion)
+    del state["confusion"]  # an earlier version
+    other.load_state_dict(state)
+    assert other.confusion is None

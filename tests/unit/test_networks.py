@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from enas_core.console import UserError
+from enas_core.spaces.layers import StridedStem
 from enas_core.spaces.measure import count_macs, count_parameters
 from enas_core.spaces.micro.arc import OPS, MicroArc, loose_ids
 from enas_core.spaces.micro.cell import reduction_layers
@@ -94,6 +95,61 @@ def test_the_auxiliary_head_at_every_size_that_it_allows(size):
         assert aux.shape == logits.shape == (2, 3)
         network.eval()
         assert network(images, *arguments).shape == (2, 3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 15, 19, 32, 65])
+@pytest.mark.parametrize("stem", ["plain", "strided"])
+def test_the_auxiliary_head_fits_any_size(size, stem):
+    arc, images = uniform_arc(0, 2), images_of(2, size)
+    shape = {"image_size": size, "aux_head": True, "stem": stem}
+    for network, arguments in ((network_of(arc, **shape), ()), (supernet_of(2, **shape), (arc,))):
+        logits, aux = network(images, *arguments)
+        assert aux.shape == logits.shape == (2, 3)
+        assert aux.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [8, 33, 63, 64, 65, 71])
+@pytest.mark.parametrize("num_layers", range(1, 7))
+@pytest.mark.parametrize("reduction_inputs", ["previous", "both"])
+def test_a_strided_stem_makes_maps_eight_times_smaller(size, num_layers, reduction_inputs):
+    shape = {"image_size": size, "num_layers": num_layers, "stem": "strided"}
+    seen = []
+    for arc in (uniform_arc(num_layers, 2), arc_of_op(0)):
+        images = images_of(2, size)
+        network, supernet = network_of(arc, **shape), supernet_of(2, reduction_inputs, **shape)
+        for cells in (network.cells, supernet.cells):
+            cells[0].register_forward_pre_hook(lambda _, inputs: seen.append([x.shape[2] for x in inputs[:2]]))
+        assert network(images)[0].shape == supernet(images, arc)[0].shape == (2, 3)
+        assert network(images)[0].isfinite().all()
+    assert seen[0] == [-(-size // 4), -(-size // 8)]
+
+
+def test_a_strided_stem_is_three_convolutions_with_batch_norm():
+    stem = filled(StridedStem(3, 4, tracking=False))
+    images = images_of(2, 9, 3)
+    older, newer = stem(images)
+    x = images
+    for i, size in enumerate((5, 3, 2)):
+        # At a stride of 2 "SAME" pads an odd side on both ends, and an even one behind it.
+        x = torch.nn.functional.pad(x, (1, 1, 1, 1) if x.shape[2] % 2 else (0, 1, 0, 1))
+        x = torch.nn.functional.conv2d(x, stem.convs[i].weight, stride=2)
+        x = torch.nn.functional.batch_norm(x, None, None, stem.norms[i].weight, stem.norms[i].bias, True)
+        assert x.shape[2] == size
+        if i == 1:
+            torch.testing.assert_close(older, x)
+        if i == 2:
+            torch.testing.assert_close(newer, x)
+        x = x.relu()
+    assert [tuple(conv.weight.shape) for conv in stem.convs] == [(2, 3, 3, 3), (4, 2, 3, 3), (4, 4, 3, 3)]
+
+
+def test_the_stem_is_kept_in_a_network_s_file(tmp_path):
+    network = network_of(uniform_arc(3, 2), image_size=40, stem="strided")
+    network(images_of(4, 40))
+    save_network(tmp_path / "model.pt", network, FACTS)
+    loaded = load_network(tmp_path / "model.pt")
+    assert loaded.shape.stem == "strided"
+    assert torch.equal(loaded(images_of(3, 40)), network.eval()(images_of(3, 40)))
 
 
 @pytest.mark.parametrize("num_nodes", range(1, 8))

@@ -65,7 +65,8 @@ def test_a_plan(tool):
     assert (code, err) == (0, "")
     assert calls == [["x", "y", "--dry-run", "--configfile", "config.yaml", "--forceall"]]
     experiment = load_workflow(plan.Path("config.yaml")).experiments["a"]
-    search, select, augment = (job_seconds(r, experiment, COST) for r in ("search", "select_arc", "augment"))
+    images = experiment.dataset.used
+    search, select, augment = (job_seconds(r, experiment, images, COST) for r in ("search", "select_arc", "augment"))
     rows = [line.split() for line in out.splitlines()]
     assert ["a", "augment", "2", f"{2 * augment / 3600:.3g}", "3.00"] in rows
     assert ["total", "5", f"{(search + select + 2 * augment) / 3600:.3g}", "3.00"] in rows
@@ -141,5 +142,5 @@ def test_run_times_are_kept_when_asked_for(tool):
     kept = read_run_times(file)["a"]
     assert set(kept) == {"search", "select_arc", "score_arcs", "augment"}
     for rule, run_time in kept.items():
-        assert run_time.seconds == job_seconds(rule, experiment, COST)
+        assert run_time.seconds == job_seconds(rule, experiment, experiment.dataset.used, COST)
         assert run_time.conditions == conditions("a", experiment, rule)

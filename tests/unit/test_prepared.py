@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from enas_core.data import prepared
+from enas_core.data.arrays import file_sha256
 from enas_core.data.batches import plain_batch
-from enas_core.data.prepared import load_prepared
+from enas_core.data.prepared import fit_on, load_prepared
 
 CPU = torch.device("cpu")
 
@@ -94,4 +98,96 @@ def test_missing_and_damaged_files_are_one_line(name, tmp_path):
     assert len(str(caught.value).splitlines()) == 1
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=rf"^{tmp_path / name}: No such file or directory; run prepare_data$"):
+        load_prepared(tmp_path, CPU)
+
+
+# --- checksums, and where the images are --------------------------------------------------------
+
+
+def counted(monkeypatch):
+    """The files whose checksums are read."""
+    read = []
+
+    def reading(path):
+        read.append(path.name)
+        return file_sha256(path)
+
+    monkeypatch.setattr(prepared, "file_sha256", reading)
+    return read
+
+
+def test_checksums_of_large_files_are_read_once(tmp_path, monkeypatch):
+    write_prepared(tmp_path)
+    read = counted(monkeypatch)
+    monkeypatch.setattr(prepared, "LARGE", (tmp_path / "train_images.npy").stat().st_size)
+    load_prepared(tmp_path, CPU)
+    assert len(read) == 4
+    read.clear()
+    load_prepared(tmp_path, CPU)
+    assert sorted(read) == ["test_images.npy", "test_labels.npy", "train_labels.npy"]
+
+
+@pytest.mark.parametrize("keep_time", [False, True])
+def test_a_large_file_that_has_changed_is_read_again(tmp_path, monkeypatch, keep_time):
+    write_prepared(tmp_path)
+    monkeypatch.setattr(prepared, "LARGE", 1)
+    load_prepared(tmp_path, CPU)
+    path = tmp_path / "train_images.npy"
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    if keep_time:  # another file in its place, as `cp --preserve` would put it there
+        (tmp_path / "new").write_bytes(content)
+        (tmp_path / "new").replace(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    else:
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(ValueError, match="its checksum is not the one in manifest"):
+        load_prepared(tmp_path, CPU)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"train_images.npy": 3}', b"\xff"])
+def test_damaged_notes_of_what_was_verified_verify_again(tmp_path, monkeypatch, content):
+    write_prepared(tmp_path)
+    monkeypatch.setattr(prepared, "LARGE", 1)
+    (tmp_path / prepared.VERIFIED).write_bytes(content)
+    read = counted(monkeypatch)
+    load_prepared(tmp_path, CPU)
+    assert len(read) == 4
+
+
+def test_images_on_a_cpu_are_the_files_themselves(tmp_path):
+    write_prepared(tmp_path)
+    for where, streamed in (("auto", False), ("always", False), ("never", True)):
+        data = load_prepared(tmp_path, CPU, where)
+        assert data.train.streamed == data.test.streamed == streamed
+        assert str(tmp_path / "train_images.npy") in Path("/proc/self/maps").read_text()
+        images, _ = plain_batch(data.train, torch.tensor([2, 0]))
+        assert torch.equal(images, plain_batch(load_prepared(tmp_path, CPU).train, torch.tensor([2, 0]))[0])
+
+
+def test_what_does_not_fit_is_streamed(tmp_path, monkeypatch):
+    write_prepared(tmp_path)
+    sizes = []
+    monkeypatch.setattr(prepared, "fit_on", lambda device, size: sizes.append(size))
+    assert load_prepared(tmp_path, CPU).train.streamed
+    assert sizes == [6 * 48]
+    assert not load_prepared(tmp_path, CPU, "always").train.streamed
+
+
+def test_half_of_the_memory_is_for_images(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 3000))
+    assert [fit_on(torch.device("cuda"), size) for size in (500, 501)] == [True, False]
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert [fit_on(CPU, size) for size in (total // 2 - 1, total // 2 + 1)] == [True, False]
+
+
+def test_training_images_that_are_stored_larger(tmp_path):
+    larger = np.arange(4 * 108, dtype=np.uint16).astype(np.uint8).reshape(4, 6, 6, 3)
+    write_prepared(tmp_path, train_images=larger, stored_size=6)
+    data = load_prepared(tmp_path, CPU)
+    assert (data.train.size, data.train.margin, data.test.size, data.test.margin) == (4, 1, 4, 0)
+    write_prepared(tmp_path, stored_size=3)
+    with pytest.raises(ValueError, match="stored_size: 3 is below the height 4"):
         load_prepared(tmp_path, CPU)

@@ -47,7 +47,8 @@ def test_macs_of_a_network_small_enough_to_count_by_hand(tmp_path, capsys, monke
     layer_2 = 4 * (8 * 8 + 16 * 8 + 8 * 8)
     classifier = 16 * 3
     assert lines["MACs"] == f"{stem + layer_0 + layer_1 + layer_2 + classifier:,} for one image"
-    assert lines["auxiliary head"] == "none, it needs images of at least 20x20"
+    aux = 8 * 2 * 128 + 2 * 128 + 128 * 768 + 2 * 768 + 768 * 3
+    assert lines["auxiliary head"].startswith(f"{aux:,} more, in training only")
     assert (tmp_path / "arc.svg").exists()
 
 

@@ -34,7 +34,7 @@ rule augment:
     threads: cpu_threads
     resources:
         gpu=gpus,
-        device=WORKFLOW.device,
+        device=DEVICE,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
         training=1,  # grouped into one job of a cluster, they train in turn (the slurm profile limits it)

@@ -36,6 +36,12 @@ DATA_PATH = (
     if WORKFLOW.data_path is None
     else f"--data-path {shlex.quote(WORKFLOW.data_path)}"
 )
+# Two options in one resource: a rule whose command changes would run everything again.
+DEVICE = (
+    WORKFLOW.device
+    if WORKFLOW.data_on_device == "auto"
+    else f"{WORKFLOW.device} --data-on-device {WORKFLOW.data_on_device}"
+)
 TENSORBOARD = "--tensorboard" if WORKFLOW.tensorboard else ""
 
 # Training states and downloads, which no rule declares. They lie below the prefix of a module, as all files do, and stay

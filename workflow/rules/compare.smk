@@ -134,6 +134,53 @@ rule plot_shared_vs_test:
         "../scripts/plot_shared_vs_test.py"
 
 
+# Which classes the final network tells apart.
+rule class_accuracy:
+    input:
+        network="results/{experiment}/final.pt",
+    output:
+        classes="results/{experiment}/classes.parquet",
+        confusion="results/{experiment}/confusion.parquet",
+    log:
+        "results/{experiment}/logs/class_accuracy.log",
+    benchmark:
+        "results/{experiment}/benchmarks/class_accuracy.tsv"
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
+    params:
+        out_dir=subpath(output.classes, parent=True),
+    shell:
+        "python -m enas_core.class_accuracy --network {input.network} --out-dir {params.out_dir} --log-file {log}"
+
+
+rule plot_confusion:
+    input:
+        classes="results/{experiment}/classes.parquet",
+        confusion="results/{experiment}/confusion.parquet",
+    output:
+        figure=report(
+            "results/{experiment}/report/confusion.svg",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "confusion matrix"},
+            caption="../report/confusion.rst",
+        ),
+        table=report(
+            "results/{experiment}/report/classes.html",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "classes (table)"},
+            caption="../report/classes.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_confusion.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_confusion.tsv"
+    script:
+        "../scripts/plot_confusion.py"
+
+
 rule draw_cell:
     input:
         metrics="results/{experiment}/metrics.parquet",

@@ -24,6 +24,7 @@ rule prepare_data:
         "results/{experiment}/logs/prepare_data.log",
     benchmark:
         "results/{experiment}/benchmarks/prepare_data.tsv"
+    threads: decoding_threads
     resources:
         data_path=DATA_PATH,
         mem_mb=per_attempt(2000),

@@ -216,10 +216,10 @@ def report_files(wildcards):
     if experiment(wildcards).baseline.num_arcs > 0:
         cells.append("best-random")
     figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
-    figures += [f"cell-{cell}" for cell in cells]
+    figures += ["confusion", *(f"cell-{cell}" for cell in cells)]
     if experiment(wildcards).ablation.seeds is not None:
         figures.append("ablation")
-    tables = ["comparison", "networks", "settings"]
+    tables = ["comparison", "networks", "classes", "settings"]
     return [f"{figure}.svg" for figure in figures] + [
         f"{table}.html" for table in tables
     ]
@@ -236,6 +236,11 @@ def folders_of(name):
 
 def cpu_threads(wildcards):
     return experiment(wildcards).cpu_threads
+
+
+def decoding_threads(wildcards):
+    """Images of the user's own are decoded by as many threads as there are cores; no result depends on it."""
+    return 1 if experiment(wildcards).dataset.facts is not None else 8
 
 
 def gpus(wildcards):

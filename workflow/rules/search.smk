@@ -17,7 +17,7 @@ rule search:
     threads: cpu_threads
     resources:
         gpu=gpus,
-        device=WORKFLOW.device,
+        device=DEVICE,
         save_every=str(WORKFLOW.save_every),
         tensorboard=TENSORBOARD,
         mem_mb=per_attempt(8000),
@@ -50,7 +50,7 @@ rule select_arc:
     threads: cpu_threads
     resources:
         gpu=gpus,
-        device=WORKFLOW.device,
+        device=DEVICE,
         mem_mb=per_attempt(6000),
         runtime=run_time("select_arc", otherwise=120),
     params:
@@ -84,7 +84,7 @@ rule score_arcs:
     threads: cpu_threads
     resources:
         gpu=gpus,
-        device=WORKFLOW.device,
+        device=DEVICE,
         mem_mb=per_attempt(6000),
         runtime=run_time("score_arcs", otherwise=120),
     params:

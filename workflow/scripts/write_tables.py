@@ -21,6 +21,8 @@ MEANINGS = {
     "ri_low": "lower end of its 95 % interval, %",
     "ri_high": "upper end of its 95 % interval, %",
     "p_value": "probability of such a difference by chance (permutation test, one-sided)",
+    "searched_balanced_mean": "the found networks' mean over the classes, where each class counts alike",
+    "random_balanced_mean": "the same of the random networks",
     "kendall_tau": "rank correlation of shared-weight and test accuracy, -1..1",
     "tau_low": "lower end of its 95 % interval",
     "tau_high": "upper end of its 95 % interval",

@@ -6,28 +6,17 @@ Shapes: B images in a batch, C channels, S pixels a side, P = 2 * nodes droppabl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from enas_core.spaces.layers import concatenate
+from enas_core.spaces.layers import StridedStem, concatenate, stem
 from enas_core.spaces.micro.arc import OPS, CellNodes, loose_ids
 from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, build_op
+from enas_core.spaces.micro.stem import FeatureMap, halved
+from enas_core.spaces.space import NetworkShape
 
 Edge = tuple[int, int]
 """What an operation of a node reads, and its number: index and operation."""
-
-
-class FeatureMap(NamedTuple):
-    """Channels and side of a square feature map."""
-
-    channels: int
-    size: int
-
-
-def halved(size: int) -> int:
-    """Side of a map after a reduction."""
-    return -(-size // 2)
 
 
 def reduction_layers(num_layers: int) -> tuple[int, int]:
@@ -35,11 +24,26 @@ def reduction_layers(num_layers: int) -> tuple[int, int]:
     return num_layers // 3, 2 * (num_layers // 3) + 1
 
 
+def build_stem(shape: NetworkShape, tracking: bool) -> nn.Module:
+    """What comes before the first layer; `enter` calls it."""
+    if shape.stem == "plain":
+        return stem(shape.in_channels, 3 * shape.num_filters, tracking)
+    return StridedStem(shape.in_channels, shape.num_filters, tracking)
+
+
+def enter(before: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The older and the newer input of the first layer."""
+    maps = before(images)
+    return maps if isinstance(maps, tuple) else (maps, maps)
+
+
 def match_inputs(older: FeatureMap, newer: FeatureMap, channels: int, tracking: bool) -> tuple[nn.Module, nn.Module]:
     """What brings a cell's two inputs to one size and to `channels` channels."""
     first: nn.Module = nn.Identity()
     if older.size != newer.size:
         first = FactorizedReduction(older.channels, channels, tracking, relu=True)
+        if halved(older.size) != newer.size:  # a strided stem's older map, before a reduction
+            first = nn.Sequential(first, FactorizedReduction(channels, channels, tracking, relu=True))
     elif older.channels != channels:
         first = ReLUConvBN(older.channels, channels, tracking)
     second = ReLUConvBN(newer.channels, channels, tracking) if newer.channels != channels else nn.Identity()

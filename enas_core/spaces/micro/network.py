@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from enas_core.spaces.layers import AuxHead, Classifier, stem
+from enas_core.spaces.layers import AuxHead, Classifier
 from enas_core.spaces.micro.arc import MicroArc
-from enas_core.spaces.micro.cell import Cell, FeatureMap, reduction_layers
+from enas_core.spaces.micro.cell import Cell, build_stem, enter, reduction_layers
+from enas_core.spaces.micro.stem import stem_maps
 from enas_core.spaces.networks import Network, Outputs
 from enas_core.spaces.space import NetworkShape
 
@@ -25,8 +26,8 @@ class MicroNetwork(Network):
         self.paths = 2 * arc.num_nodes
         reductions = reduction_layers(shape.num_layers)
         self.aux_layer = reductions[1] + 1
-        self.stem = stem(shape.in_channels, 3 * shape.num_filters, tracking=True)
-        older = newer = FeatureMap(3 * shape.num_filters, shape.image_size)
+        self.stem = build_stem(shape, tracking=True)
+        older, newer = stem_maps(shape)
         channels = shape.num_filters
         self.cells = nn.ModuleList()
         for layer in range(self.depth):
@@ -46,7 +47,7 @@ class MicroNetwork(Network):
         self, images: Tensor, drop_path: Tensor | None = None, dropout: Tensor | None = None
     ) -> Tensor | Outputs:
         """See `Network`."""
-        older = newer = self.stem(images)
+        older, newer = enter(self.stem, images)
         aux_logits = None
         for layer, cell in enumerate(self.cells):
             older, newer = newer, cell(older, newer, None if drop_path is None else drop_path[:, layer])

@@ -11,7 +11,8 @@ from enas_core.spaces.micro import drawing
 from enas_core.spaces.micro.arc import MicroArc, decisions
 from enas_core.spaces.micro.sampling import REFERENCE_NODES, reference_arc
 from enas_core.spaces.micro.settings import PRESETS, MicroSettings
-from enas_core.spaces.space import AUX_POOL, AUX_STRIDE, Arc, Decision, NetworkShape, SearchSpace
+from enas_core.spaces.micro.stem import halved, stem_maps
+from enas_core.spaces.space import Arc, Decision, NetworkShape, SearchSpace, pooled_by_aux_head
 
 if TYPE_CHECKING:
     from enas_core.spaces.micro.network import MicroNetwork
@@ -92,13 +93,9 @@ class Micro(SearchSpace):
         assert isinstance(arc, MicroArc)
         return MicroNetwork(arc, shape, bn_zero_debias)
 
-    def smallest_image(self, shape: NetworkShape) -> int:
-        """Two reductions leave a fourth, which the auxiliary head's pooling must fit into."""
-        return 4 * AUX_POOL if shape.aux_head else 1
-
     def smallest_map(self, shape: NetworkShape) -> int:
         """That of the last layers, or what the auxiliary head's pooling makes of it."""
-        size = shape.image_size
+        size = stem_maps(shape)[1].size
         for _ in range(2):
-            size = -(-size // 2)
-        return (size - AUX_POOL) // AUX_STRIDE + 1 if shape.aux_head else size
+            size = halved(size)
+        return pooled_by_aux_head(size) if shape.aux_head else size

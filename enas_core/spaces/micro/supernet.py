@@ -12,10 +12,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enas_core.spaces.layers import AuxHead, BatchNorm, BlockConv, Classifier, Fused, Packed, concatenate, stem
+from enas_core.spaces.layers import AuxHead, BatchNorm, BlockConv, Classifier, Fused, Packed, concatenate
 from enas_core.spaces.micro.arc import OPS, CellNodes, MicroArc, loose_ids
-from enas_core.spaces.micro.cell import FeatureMap, edges_of, halved, match_inputs, reduction_layers, run_nodes
+from enas_core.spaces.micro.cell import build_stem, edges_of, enter, match_inputs, reduction_layers, run_nodes
 from enas_core.spaces.micro.operations import BLOCKS, FactorizedReduction, build_op
+from enas_core.spaces.micro.stem import FeatureMap, halved, stem_maps
 from enas_core.spaces.networks import Outputs, Supernet
 from enas_core.spaces.space import Arc, NetworkShape
 
@@ -70,8 +71,8 @@ class MicroSupernet(Supernet):
         self.paths = 2 * num_nodes
         self.reductions = reduction_layers(shape.num_layers)
         self.reduction_inputs = reduction_inputs
-        self.stem = stem(shape.in_channels, 3 * shape.num_filters, tracking=False)
-        older = newer = FeatureMap(3 * shape.num_filters, shape.image_size)
+        self.stem = build_stem(shape, tracking=False)
+        older, newer = stem_maps(shape)
         channels = shape.num_filters
         self.cells = nn.ModuleList()
         self.reduce = nn.ModuleDict()
@@ -103,7 +104,7 @@ class MicroSupernet(Supernet):
     ) -> Tensor | Outputs:
         """See `Supernet`."""
         assert isinstance(arc, MicroArc)
-        older = newer = self.stem(images)
+        older, newer = enter(self.stem, images)
         aux_logits = None
         for layer, cell in enumerate(self.cells):
             if layer in self.reductions:
