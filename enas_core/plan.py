@@ -116,7 +116,8 @@ def run_times(
     images: Mapping[str, DatasetFacts],
     costs: Mapping[tuple[str, str], list[Cost]],
 ) -> RunTimes:
-    """Of one job of each rule whose stage was measured, by experiment. `images` are by the experiment that owns them."""
+    """Of one job of each rule whose stage was measured, by experiment. `images` are given by the experiment that owns
+    them."""
     found: dict[str, dict[str, RunTime]] = {}
     for (name, stage), measured in costs.items():
         cost = typical(measured)
