@@ -12,6 +12,7 @@ RELEASE = re.compile(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d")
 def test_the_version_is_the_newest_section():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert HEADINGS[1].startswith(f"[{version}] - ")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_sections_are_in_order():
