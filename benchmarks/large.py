@@ -58,7 +58,10 @@ def measure(networks: int, cores: int) -> list[dict[str, Any]]:
             done = run_python(arguments, ROOT, folder)
             row = {"networks": networks, "what": what, "seconds": done.seconds, "cpu_seconds": done.cpu_seconds}
             table.append(row | {"peak_mb": done.peak_megabytes})
-            print(f"{networks} {what}: {done.seconds:.1f} s, {done.peak_megabytes:.0f} MB", flush=True)
+            print(
+                f"{networks} {what}: {done.seconds:.1f} s, {done.cpu_seconds:.1f} s of CPU, {done.peak_megabytes:.0f} MB",
+                flush=True,
+            )
         table.append({"networks": networks, "what": "report.html (MB)", "size": megabytes(folder / "report.html")})
     return table
 

@@ -23,8 +23,8 @@ FILE = "_run_times.json"
 """Its name, in the folder of all results."""
 
 SAFETY = 2.0
-"""So many times the estimate is asked for: found arcs cost more than random ones, which are measured, and nodes differ.
-"""
+"""So many times the estimate is asked for: found arcs cost more than the measured random ones, and one machine is
+not as fast as another."""
 MARGIN = 10
 """And so many minutes more, for what does not depend on the size of the work."""
 

@@ -243,6 +243,12 @@ def decoding_threads(wildcards):
     return 1 if experiment(wildcards).dataset.facts is not None else 8
 
 
+@functools.cache
+def has_gpus():
+    """Whether there are any in this machine. A process asks CUDA, and there may be thousands of jobs: it asks once."""
+    return bool(visible_gpus())
+
+
 def gpus(wildcards):
     """One GPU, or none where a job could not use it: on the CPU, or here on this machine when there is no GPU in it. So
     no job waits for another one's GPU where there are none."""
@@ -250,7 +256,7 @@ def gpus(wildcards):
         return 0
     # A dry run does not know whether jobs will be submitted to machines that have GPUs.
     runs_here = workflow.local_exec and not workflow.dryrun
-    if WORKFLOW.device == "auto" and runs_here and not visible_gpus():
+    if WORKFLOW.device == "auto" and runs_here and not has_gpus():
         return 0
     return 1
 
