@@ -59,7 +59,8 @@ def measure(networks: int, cores: int) -> list[dict[str, Any]]:
             row = {"networks": networks, "what": what, "seconds": done.seconds, "cpu_seconds": done.cpu_seconds}
             table.append(row | {"peak_mb": done.peak_megabytes})
             print(
-                f"{networks} {what}: {done.seconds:.1f} s, {done.cpu_seconds:.1f} s of CPU, {done.peak_megabytes:.0f} MB",
+                f"{networks} {what}: {done.seconds:.1f} s, {done.cpu_seconds:.1f} s of CPU,"
+                f" {done.peak_megabytes:.0f} MB",
                 flush=True,
             )
         table.append({"networks": networks, "what": "report.html (MB)", "size": megabytes(folder / "report.html")})
