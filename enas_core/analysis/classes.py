@@ -9,12 +9,11 @@ Shapes: K classes; a confusion matrix [K, K] counts images of each class, a row,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Row = dict[str, Any]
+from enas_core.analysis.results import Row
 
 
 def balanced_accuracy(confusion: NDArray[np.int64]) -> float:

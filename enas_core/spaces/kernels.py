@@ -64,8 +64,8 @@ def load_kernels() -> Kernels | None:
     try:
         torch.ops.load_library(str(_built(compiler)))
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or str(error)
-        log.warning("%s: not built, torch's own operators are used: %s", SOURCE.name, reason.strip()[:500])
+        reason = " ".join((getattr(error, "stderr", None) or str(error)).split())
+        log.warning("%s: not built, torch's own operators are used: %s", SOURCE.name, reason[:500])
         return None
     kernels: Any = torch.ops.enas
     return kernels
@@ -104,8 +104,13 @@ def _compile(compiler: str, library: Path) -> None:
 def _cache() -> Path:
     """Where libraries are kept: the folder that other extensions of torch use as well."""
     chosen = os.environ.get("TORCH_EXTENSIONS_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(chosen or Path(base) / "torch_extensions") / "enas"
+    if chosen is None:
+        try:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        except RuntimeError:  # a user without a home folder, as in some containers
+            raise OSError("there is no home folder for it; set TORCH_EXTENSIONS_DIR") from None
+        chosen = str(base / "torch_extensions")
+    return Path(chosen) / "enas"
 
 
 def _processor() -> str:

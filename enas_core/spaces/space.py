@@ -69,6 +69,13 @@ class NetworkShape:
         if self.stem not in get_args(StemName):
             raise ValueError(f"stem: {self.stem!r} is none of {', '.join(get_args(StemName))}")
 
+    @property
+    def smallest_row(self) -> int:
+        """Values of a row of the smallest feature map, all channels together. Halving a map doubles its channels, so it
+        is the stem that decides."""
+        size = self.image_size if self.stem == "plain" else -(-self.image_size // 8)
+        return self.num_filters * size
+
 
 class Size(NamedTuple):
     """Trainable values without the auxiliary head, those of the head (0: there is none), and multiply-accumulates for

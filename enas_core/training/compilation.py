@@ -51,10 +51,7 @@ def accelerate(
 
 def fuse(network: Network | Supernet) -> None:
     """Use the operators of `kernels.cpp` where they can be had and the network has layers that they know."""
-    shape = network.shape
-    size = shape.image_size if shape.stem == "plain" else -(-shape.image_size // 8)
-    smallest_row = shape.num_filters * size  # halving the size doubles the channels
-    if smallest_row < SMALLEST_ROW or not any(isinstance(module, Fused) for module in network.modules()):
+    if network.shape.smallest_row < SMALLEST_ROW or not any(isinstance(module, Fused) for module in network.modules()):
         return
     kernels = load_kernels()
     if kernels is not None:

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from enas_core.console import RunError, UserError
 from enas_core.settings.training import Training
-from enas_core.spaces.networks import Network, Outputs, Supernet
+from enas_core.spaces.networks import TORCH, Network, Outputs, Supernet
 from enas_core.spaces.space import Arc
 from enas_core.training.compilation import keep_operators
 from enas_core.training.evaluation import hits, loss_of
@@ -122,7 +122,7 @@ class Descent:
         self.sgd.load_state_dict(state["sgd"])
         self.network.load_state_dict(state["untrained"], strict=False)
         self.log.values.copy_(state["log"])
-        keep_operators(self.network, state["operators"])
+        keep_operators(self.network, state.get("operators", TORCH))  # earlier states do not say, and knew no others
 
 
 def _over_processes(network: Network | Supernet, training: Training, images: int, processes: Processes) -> nn.Module:

@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from enas_core.spaces import kernels as kernels_module
 from enas_core.spaces.kernels import SMALLEST_ROW, load_kernels
 from enas_core.spaces.layers import BatchNorm, use_kernels
 from enas_core.spaces.micro.arc import OPS
@@ -224,6 +225,21 @@ def test_a_compiler_that_fails_is_reported(tmp_path):
     assert not found
     assert "cannot compile this" in log
     assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+@needs_compiler
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("TORCH_EXTENSIONS_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    warnings = []
+    monkeypatch.setattr(kernels_module.log, "warning", lambda text, *values: warnings.append(text % values))
+    assert kernels_module.load_kernels.__wrapped__() is None
+    assert len(warnings) == 1
+    assert "set TORCH_EXTENSIONS_DIR" in warnings[0]
 
 
 @needs_compiler

@@ -20,7 +20,9 @@ from enas_core.spaces.micro.supernet import MicroSupernet
 from enas_core.spaces.networks import TORCH
 from enas_core.spaces.space import NetworkShape
 from enas_core.training.compilation import FUSED, accelerate, compile_blocks, compile_whole, keep_operators
+from enas_core.training.descent import Descent
 from enas_core.training.evaluation import loss_of
+from enas_core.training.processes import ALONE
 
 SIZES = (1, 4)  # layers, filters
 BOTH_KERNELS = MicroArc.parse("0 0 1 1 0 2 1 3  0 1 1 0 2 4 0 0")
@@ -149,6 +151,18 @@ def test_a_training_that_goes_on_keeps_its_operators(began_with):
         strict=True,
     ):
         assert torch.equal(one, other)
+
+
+def test_a_state_that_does_not_name_its_operators_goes_on_with_those_of_torch():
+    """Versions before 0.1.0 had no others."""
+    network = models.network(BOTH_KERNELS, *SIZES)
+    descent = Descent("x", network, models.AUGMENT, 4, ALONE)
+    state = descent.state_dict()
+    assert state.pop("operators") == TORCH
+    accelerate(network, settings(), CPU)
+    assert network.operators == FUSED
+    descent.load_state_dict(state)
+    assert network.operators == TORCH
 
 
 def test_operators_that_are_not_here_are_named(caplog):
