@@ -146,7 +146,8 @@ class Results:
         made_by |= {"params": size.params, "macs": size.macs}
         write_table(folder / "epochs.parquet", "augment_epochs", epochs, made_by)
         facts = {"experiment": NAME, "dataset": "digits", "classes": list("0123456789"), "mean": [0.5], "std": [0.5]}
-        save_network(folder / "model.pt", built, facts | {"test_accuracy": epochs[-1]["test_accuracy"]})
+        facts |= {"test_accuracy": epochs[-1]["test_accuracy"], "provenance": made_by}
+        save_network(folder / "model.pt", built, facts)
 
 
 def make(folder: Path, networks: int) -> None:

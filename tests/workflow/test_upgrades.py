@@ -38,7 +38,6 @@ class Version:
         """A new setting of every training: by how much everything is multiplied."""
         setting = f'novelty: {annotation} = 1.0\n    """New."""\n    aux_head: bool'
         self.change("enas_core/settings/training.py", "aux_head: bool", setting)
-        self.change("enas_core/settings/training.py", "import Count", "import LATER, Count")
 
 
 @pytest.fixture(params=ARCHIVES, ids=lambda path: path.name.removesuffix(".tar.xz"))
