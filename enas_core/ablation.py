@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from enas_core.console import log
 from enas_core.files.tables import provenance, read_provenance, write_table
 from enas_core.options import ConfigFile, run_command, several
-from enas_core.settings.stages import AblationStage, fingerprint, read_stage
+from enas_core.settings.stages import AblationStage, fingerprint, plain, read_stage
 
 
 def ablation(
@@ -35,7 +35,7 @@ def ablation(
 
     rows = ablation_rows(settings, read_metrics(metrics), searches)
     devices = {str(read_provenance(folder / "epochs.parquet").get("device")) for folder in searches}
-    write_table(out, "ablation", rows, provenance(" + ".join(sorted(devices)), fingerprint(settings)))
+    write_table(out, "ablation", rows, provenance(" + ".join(sorted(devices)), fingerprint(settings), plain(settings)))
     for line in sentences(settings, rows):
         log.info("%s", line)
 

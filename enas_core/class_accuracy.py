@@ -35,7 +35,7 @@ def class_accuracy(
         rows = [of_network | row for row in class_rows(answers.confusion, answers.classes)]
         pairs = [of_network | row for row in confusion_rows(answers.confusion, answers.classes)]
         log.info("%s: %s", network, sentence(answers.confusion, answers.classes))
-    made_by = provenance(answers.device, answers.fingerprint)
+    made_by = provenance(answers.device, answers.fingerprint, answers.settings)
     write_table(out_dir / "classes.parquet", "classes", rows, made_by)
     write_table(out_dir / "confusion.parquet", "confusion", pairs, made_by)
 

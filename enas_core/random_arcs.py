@@ -18,7 +18,7 @@ from enas_core.options import TogetherInOneClass, bounded, run_command
 from enas_core.settings.baseline import Baseline, RandomArcs
 from enas_core.settings.experiment import DEFAULT_SPACE, extended
 from enas_core.settings.networks import random_network
-from enas_core.settings.stages import RandomArcsStage, fingerprint, read_stage
+from enas_core.settings.stages import RandomArcsStage, fingerprint, plain, read_stage
 from enas_core.spaces import space_class
 from enas_core.spaces.space import Arc, SearchSpace
 
@@ -86,7 +86,7 @@ def write_arcs(settings: RandomArcsStage, count: int, out: Path) -> None:
     arcs = drawn(settings.search_space, settings.random_arcs, count)
     how = {"space": settings.space, "sampler": settings.random_arcs.sampler, "seed": settings.random_arcs.seed}
     rows = [{"network": random_network(i).name, "index": i, "arc": str(arc), **how} for i, arc in enumerate(arcs)]
-    write_table(out, "random_arcs", rows, provenance("cpu", fingerprint(settings)))
+    write_table(out, "random_arcs", rows, provenance("cpu", fingerprint(settings), plain(settings)))
     log.info("%d random arcs (%s, seed %d): %s", count, how["sampler"], how["seed"], out)
 
 

@@ -33,7 +33,7 @@ from enas_core.options import (
     run_command,
     several,
 )
-from enas_core.settings.stages import SelectArcStage, fingerprint, read_stage
+from enas_core.settings.stages import SelectArcStage, fingerprint, plain, read_stage
 from enas_core.spaces.space import Arc, SearchSpace
 
 
@@ -76,7 +76,7 @@ def select_arc(
         from enas_core.training.scoring import mark_selected, score
 
         candidates, checked = score(settings, data, supernet, seed, own_rows, given, own_device, data_on_device)
-        made_by = provenance(describe_device(own_device), fingerprint(settings))
+        made_by = provenance(describe_device(own_device), fingerprint(settings), plain(settings))
     best = mark_selected(candidates, space)
     inputs.require_unchanged()
     write_table(out_dir / "candidates.parquet", "candidates", candidates, made_by)

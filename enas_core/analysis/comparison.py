@@ -29,7 +29,7 @@ from enas_core.analysis.statistics import (
     two_sided_p,
     unit_means,
 )
-from enas_core.files.tables import SCHEMAS
+from enas_core.files.schemas import SCHEMAS
 
 COMPARED_ROLES = ("searched", "random")
 """Roles whose networks one experiment has in common with another."""

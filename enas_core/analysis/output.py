@@ -17,7 +17,8 @@ from enas_core.analysis.results import read_checked, read_results, read_search, 
 from enas_core.analysis.sentences import as_text, sentences
 from enas_core.console import log
 from enas_core.files.atomic import atomic_path
-from enas_core.files.tables import SCHEMAS, provenance, read_provenance, write_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import provenance, read_provenance, write_table
 
 
 def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir: Path) -> None:
@@ -29,7 +30,7 @@ def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir
     row, reasons = summarise(metrics, checked)
     made_by = read_provenance(networks[0] / "epochs.parquet")
     devices = " + ".join(sorted({str(m["device"]) for m in metrics}))
-    made_by = provenance(devices, made_by.get("config_fingerprint", "unknown"))
+    made_by = provenance(devices, made_by.get("config_fingerprint", "unknown"), made_by.get("settings"))
     write_table(out_dir / "metrics.parquet", "metrics", metrics, made_by)
     write_table(out_dir / "comparison.parquet", "comparison", [row], made_by)
     with atomic_path(out_dir / "comparison.csv") as temporary:

@@ -170,9 +170,14 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Stage:
 
 def to_json(settings: Settings) -> str:
     """Canonical text of `settings`: equal settings give equal text, in all versions that know them."""
+    return json.dumps(plain(settings), sort_keys=True, indent=1) + "\n"
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """What that text holds."""
     written = settings.model_dump(mode="json", by_alias=True)
     _leave_out_later(settings, written)
-    return json.dumps(written, sort_keys=True, indent=1) + "\n"
+    return written
 
 
 def _leave_out_later(settings: Settings, written: dict[str, Any]) -> None:

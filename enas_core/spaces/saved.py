@@ -75,6 +75,8 @@ class Answers(NamedTuple):
     """As the provenance names it."""
     fingerprint: str
     """Of the settings."""
+    settings: dict[str, Any] | None
+    """Those of the training, as plain values; None in files of an earlier version."""
 
 
 def read_confusion(path: Path) -> Answers:
@@ -88,7 +90,8 @@ def read_confusion(path: Path) -> Answers:
                 raise UserError(f"confusion: not a matrix of counts of {len(classes)} classes")
         made_by = content["provenance"]
         facts = content["experiment"], content["dataset"], classes
-        return Answers(*facts, confusion, made_by["device"], made_by["config_fingerprint"])
+        made_with = made_by["config_fingerprint"], made_by.get("settings")
+        return Answers(*facts, confusion, made_by["device"], *made_with)
 
 
 def _build(content: dict[str, Any]) -> Network:

@@ -12,7 +12,7 @@ from enas_core.data.prepared import Dataset
 from enas_core.files.inputs import Inputs
 from enas_core.files.tables import provenance, write_table
 from enas_core.settings.networks import NamedNetwork
-from enas_core.settings.stages import AugmentStage, SearchStage, fingerprint, to_json
+from enas_core.settings.stages import AugmentStage, SearchStage, fingerprint, plain, to_json
 from enas_core.spaces.measure import arc_size
 from enas_core.spaces.saved import save_network, save_supernet
 from enas_core.spaces.space import Arc
@@ -50,7 +50,8 @@ class Run:
 
     def made_by(self, settings: SearchStage | AugmentStage, identity: str) -> dict[str, Any]:
         """Provenance of the outputs."""
-        return provenance(describe_device(self.device, self.processes), fingerprint(settings)) | {"run": identity}
+        device = describe_device(self.device, self.processes)
+        return provenance(device, fingerprint(settings), plain(settings)) | {"run": identity}
 
 
 def run_search(settings: SearchStage, seed: int, run: Run) -> None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from slurm import HOST, Slurm
 
-from enas_core.files.tables import TIMING_COLUMNS
+from enas_core.files.schemas import TIMING_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 300  # seconds for anything that is waited for

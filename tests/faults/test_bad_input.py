@@ -352,9 +352,11 @@ def test_network_files(desk: Desk) -> None:
 
 def test_candidates(desk: Desk) -> None:
     path = desk.folder / "candidates.parquet"
-    for rows in ([], [CANDIDATE | {"selected": False}], [CANDIDATE] * 2, [CANDIDATE | {"valid_accuracy": None}]):
+    for rows in ([], [CANDIDATE | {"selected": False}], [CANDIDATE] * 2):
         write_table(path, "candidates", rows, {})
         desk.refuse("final", "candidates.parquet: needs one selected candidate")
+    write_table(path, "candidates", [CANDIDATE | {"valid_accuracy": None}], {})
+    desk.refuse("final", "candidates.parquet: valid_accuracy of row 1 is None")
     shutil.copy(desk.folder / "random_arcs.parquet", path)
     desk.refuse("final", "candidates.parquet: not a table of kind candidates")
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import torch
 
 from enas_core.data.prepare import prepare
-from enas_core.files.tables import TIMING_COLUMNS, read_provenance
+from enas_core.files.schemas import TIMING_COLUMNS
+from enas_core.files.tables import read_provenance
 from enas_core.settings.stages import STAGES, stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
 

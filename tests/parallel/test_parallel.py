@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 import torch
 
-from enas_core.files.tables import TIMING_COLUMNS, read_provenance
+from enas_core.files.schemas import TIMING_COLUMNS
+from enas_core.files.tables import read_provenance
 from enas_core.settings.augment import Augment
 from enas_core.spaces.saved import load_network
 from enas_core.training import gpus

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "spaces"))
 from chain import Chain, ChainSettings
 
 from enas_core.console import UserError
-from enas_core.files.tables import SCHEMAS
+from enas_core.files.schemas import SCHEMAS
 from enas_core.policies import POLICIES, policy_class
 from enas_core.policies.policy import Policy
 from enas_core.settings.search import Controller, PolicyName, Search

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
-from enas_core.files.tables import TIMING_COLUMNS
+from enas_core.files.schemas import TIMING_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ["results/tiny/final.pt", "results/tiny/comparison.parquet"]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rows import row_of
 
 from enas_core import ablation
 from enas_core.analysis.ablation import effects, in_order_of_effect, sentences
-from enas_core.files.tables import SCHEMAS, SIGNAL_CHECK, read_provenance, read_table, write_table
+from enas_core.files.schemas import SCHEMAS, SIGNAL_CHECK
+from enas_core.files.tables import read_provenance, read_table, write_table
 from enas_core.settings.networks import random_network, searched_network
 from enas_core.settings.stages import AblationStage, to_json
 from enas_core.settings.variants import Variant
@@ -106,7 +108,7 @@ def put_metrics(path: Path) -> None:
     rows = []
     for network, arc, truth in [*networks, (searched_network(1), "found", 0.99)]:
         for seed, shift in ((1, 0.01), (2, -0.01)):
-            row = dict.fromkeys(SCHEMAS["metrics"].names) | {"experiment": "x", "dataset": "digits", "seed": seed}
+            row = row_of("metrics", experiment="x", dataset="digits", seed=seed)
             row |= {"network": network.name, "role": network.role, "arc": arc, "test_accuracy": truth + shift}
             rows.append(row)
     write_table(path, "metrics", rows, {"device": "cpu"})
@@ -115,16 +117,15 @@ def put_metrics(path: Path) -> None:
 def put_search(folder: Path, experiment: str, seed: int, shared: list[float]) -> Path:
     """The folder of a search that has scored the random arcs so."""
     epochs = [
-        dict.fromkeys(SCHEMAS["search_epochs"].names)
-        | {"experiment": experiment, "seed": seed, "epoch": epoch, "seconds": 1800.0, "controller_entropy": 9.0 - epoch}
+        row_of("search_epochs", experiment=experiment, seed=seed, epoch=epoch, seconds=1800.0)
+        | {"controller_entropy": 9.0 - epoch}
         for epoch in range(3)
     ]
-    candidates = [{"source": "policy", "arc": "found", "valid_accuracy": 0.9, "selected": True}]
+    candidates = [row_of("candidates", source="policy", arc="found", valid_accuracy=0.9, selected=True)]
     for arc, accuracy in zip(ARCS, shared, strict=True):
-        candidates.append({"source": "random", "arc": arc, "valid_accuracy": accuracy, "selected": False})
-    candidates.append({"source": "random", "arc": "never trained", "valid_accuracy": 0.1, "selected": False})
-    signal = dict.fromkeys(SCHEMAS["signal"].names) | {"seed": seed, "verdict": "order repeats", "chance": 0.1}
-    signal |= {"candidates_mean": 0.9, "reliability": 0.8}
+        candidates.append(row_of("candidates", source="random", arc=arc, valid_accuracy=accuracy))
+    candidates.append(row_of("candidates", source="random", arc="never trained", valid_accuracy=0.1))
+    signal = row_of("signal", seed=seed, verdict="order repeats", chance=0.1, candidates_mean=0.9, reliability=0.8)
     write_table(folder / "epochs.parquet", "search_epochs", epochs, {"device": "cpu (1 threads)"})
     write_table(folder / "candidates.parquet", "candidates", candidates, {})
     write_table(folder / "signal.parquet", "signal", [signal], {})
@@ -170,9 +171,7 @@ def test_a_row_says_what_the_search_is_worth(run, tmp_path):
 
 
 def test_without_trained_random_arcs_there_is_no_truth(run, tmp_path):
-    write_table(
-        tmp_path / "metrics.parquet", "metrics", [{"network": "f", "role": "searched", "test_accuracy": 0.5}], {}
-    )
+    write_table(tmp_path / "metrics.parquet", "metrics", [row_of("metrics", network="f", role="searched")], {})
     assert run(put_search(tmp_path / "a", "x/variants/original", 4, TRUTH))[0] == 0
     (row,) = read_table(tmp_path / "ablation.parquet", "ablation")
     assert (row["n_random"], row["random_mean"], row["kendall_tau"], row["k"]) == (0, None, None, None)

@@ -8,7 +8,8 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision
 
 from enas_core import class_accuracy
 from enas_core.analysis.classes import balanced_accuracy, class_rows, confusion_rows, sentence
-from enas_core.files.tables import SCHEMAS, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_table
 from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.saved import save_network

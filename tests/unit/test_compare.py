@@ -19,12 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rows import row_of
 
 from enas_core import compare
 from enas_core.analysis.comparison import differences, network_means, summarise
 from enas_core.analysis.results import read_search, read_training
 from enas_core.analysis.statistics import ALPHA
-from enas_core.files.tables import SCHEMAS, provenance, read_provenance, read_table, write_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import provenance, read_provenance, read_table, write_table
 from enas_core.settings.networks import NamedNetwork, random_network, searched_network
 from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
@@ -37,7 +39,7 @@ MADE_BY = provenance("cpu", "abc")
 def training(network: NamedNetwork, accuracy: float, seed: int = 1, **changes: Any) -> dict[str, Any]:
     """A row of metrics."""
     name, role, search_seed = network
-    row = dict.fromkeys(SCHEMAS["metrics"].names) | {"experiment": "x", "dataset": "digits", "network": name}
+    row = row_of("metrics", experiment="x", dataset="digits", network=name)
     row |= {"role": role, "space": "micro", "arc": name, "search_seed": search_seed, "seed": seed}
     row |= {"params": 1000, "macs": 10}
     row |= {"shared_accuracy": accuracy / 2, "test_accuracy": accuracy, "test_error": 1 - accuracy, "epochs": 5}
@@ -264,7 +266,7 @@ def test_missing_and_foreign_files_are_left_out(two, capfdbinary, tmp_path):
     assert len(lines) == len(others)
     for path, line in zip(sorted(map(str, others[:2])), sorted(lines[:2]), strict=True):
         assert path in line
-    assert any("not a fraction" in line for line in lines)
+    assert any("test_accuracy of row 1 is 97.0; allowed: numbers 0..1" in line for line in lines)
 
 
 def test_a_table_of_an_older_version_is_read(two, capfdbinary, tmp_path):
@@ -300,7 +302,7 @@ def train(folder: Path, network: NamedNetwork, seed: int, number: int, accuracie
     arc = uniform_arc(number, num_nodes=2)
     shape = NetworkShape(num_layers=1, num_filters=4, image_size=8, in_channels=1, num_classes=10, aux_head=False)
     save_network(folder / "model.pt", MicroNetwork(arc, shape), {})
-    row = dict.fromkeys(SCHEMAS["augment_epochs"].names) | {"experiment": "x", "dataset": "digits"}
+    row = row_of("augment_epochs", experiment="x", dataset="digits")
     row |= {"network": network.name, "space": "micro", "arc": str(arc), "seed": seed, "seconds": 10.0}
     rows = [row | {"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies)]
     made_by = MADE_BY | {"role": network.role, "search_seed": network.search_seed}
@@ -310,9 +312,12 @@ def train(folder: Path, network: NamedNetwork, seed: int, number: int, accuracie
 
 def search(folder: Path, seed: int, scores: dict[int, float]) -> Path:
     """The folder of a finished search; `scores`: shared accuracy of arcs by number."""
-    row = dict.fromkeys(SCHEMAS["search_epochs"].names) | {"seed": seed, "seconds": 50.0}
+    row = row_of("search_epochs", seed=seed, seconds=50.0)
     write_table(folder / "epochs.parquet", "search_epochs", [row | {"epoch": epoch} for epoch in range(2)], MADE_BY)
-    rows = [{"source": "random", "arc": str(uniform_arc(i, 2)), "valid_accuracy": v} for i, v in scores.items()]
+    rows = [
+        row_of("candidates", source="random", space="micro", arc=str(uniform_arc(i, 2)), valid_accuracy=accuracy)
+        for i, accuracy in scores.items()
+    ]
     write_table(folder / "candidates.parquet", "candidates", rows, MADE_BY)
     return folder
 
@@ -402,7 +407,7 @@ def test_random_networks_that_were_trained_once_do_not_differ():
     assert [difference.role for difference in differences({"a": mine, "b": taken})] == ["searched"]
     own = experiment([0.8] * 4, [0.7, 0.8, 0.6], trained_by="y")
     assert [difference.role for difference in differences({"a": mine, "b": own})] == ["searched", "random"]
-    older = experiment([0.9] * 4, [0.7, 0.8, 0.6])
+    older = experiment([0.9] * 4, [0.7, 0.8, 0.6], trained_by=None)
     assert [difference.role for difference in differences({"a": older, "b": older})] == ["searched", "random"]
 
 

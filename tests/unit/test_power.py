@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rows import row_of
 
 from enas_core.analysis.power import (
     POWER,
@@ -24,7 +25,8 @@ from enas_core.analysis.power import (
 from enas_core.analysis.results import finished_trainings
 from enas_core.analysis.sentences import sentences
 from enas_core.analysis.statistics import ALPHA, MIN_RANDOM, MIN_SEARCHED, permutation_test, smallest_p
-from enas_core.files.tables import SCHEMAS, write_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import write_table
 from enas_core.planning.evidence import describe_evidence
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.stages import fingerprint, stage_settings
@@ -187,7 +189,10 @@ def test_experiments_at_full_size_can_answer() -> None:
 
 def trained(folder: Path, network: str, role: str | None, accuracies: list[float], settings: str) -> None:
     """The table of a finished training with these accuracies in its epochs."""
-    rows = [{"network": network, "epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies)]
+    rows = [
+        row_of("augment_epochs", network=network, epoch=epoch, test_accuracy=value)
+        for epoch, value in enumerate(accuracies)
+    ]
     made_by = {"config_fingerprint": settings} | ({} if role is None else {"role": role})
     write_table(folder / f"networks/{network}/seed1/epochs.parquet", "augment_epochs", rows, made_by)
 

@@ -20,7 +20,7 @@ from enas_core.analysis.signal import (
     sentence,
     spread_against_noise,
 )
-from enas_core.files.tables import SCHEMAS
+from enas_core.files.schemas import SCHEMAS
 
 
 def planted(accuracies: list[float], images: int, seed: int = 0) -> np.ndarray:

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import row_of
 
 from enas_core import compare
 from enas_core.analysis.comparison import check_searches, summarise
 from enas_core.analysis.results import SIGNAL_COLUMNS, SearchResult, read_search
 from enas_core.analysis.sentences import about_signal
 from enas_core.analysis.signal import VERDICTS, weakest
-from enas_core.files.tables import SCHEMAS, provenance, write_table
+from enas_core.files.tables import provenance, write_table
 from enas_core.settings.networks import random_network, searched_network
 
 MADE_BY = provenance("cpu", "abc")
 
 
 def signal_row(verdict: str, seed: int = 1, **changes: Any) -> dict[str, Any]:
-    row = dict.fromkeys(SCHEMAS["signal"].names) | {"seed": seed, "verdict": verdict, "chance": 0.1, "remark": ""}
+    row = row_of("signal", seed=seed, verdict=verdict, chance=0.1, remark="")
     low, mean, high = (0.11, 0.15, 0.2) if verdict == "at chance" else (0.65, 0.7, 0.75)
     row |= {"candidates_low": low, "candidates_mean": mean, "candidates_high": high}
     row |= {"reliability": 0.9, "reliability_low": 0.8, "reliability_high": 0.95}
@@ -31,7 +32,7 @@ def trainings(shared: list[float], test: list[float]) -> list[dict[str, Any]]:
     rows = []
     for i, (own, tested) in enumerate(zip(shared, test, strict=True)):
         name, role, seed = searched_network(i) if i == 0 else random_network(i)
-        row = dict.fromkeys(SCHEMAS["metrics"].names) | {"experiment": "x", "dataset": "digits", "network": name}
+        row = row_of("metrics", experiment="x", dataset="digits", network=name)
         row |= {"role": role, "search_seed": seed, "seed": 1, "shared_accuracy": own, "test_accuracy": tested}
         rows.append(row | {"seconds": 1.0})
     return rows
@@ -139,11 +140,11 @@ def test_results_without_a_signal_check_still_compare(tmp_path, capsys):
 
 
 def test_a_search_is_read_with_and_without_its_check(tmp_path: Path):
-    epoch = dict.fromkeys(SCHEMAS["search_epochs"].names) | {"seed": 3, "seconds": 50.0}
+    epoch = row_of("search_epochs", seed=3, seconds=50.0)
     write_table(tmp_path / "epochs.parquet", "search_epochs", [epoch], MADE_BY)
     candidates = [
-        {"source": "policy", "arc": "0 1", "valid_accuracy": 0.5},
-        {"source": "random", "arc": "1 1", "valid_accuracy": 0.25},
+        row_of("candidates", source="policy", arc="0 1", valid_accuracy=0.5),
+        row_of("candidates", source="random", arc="1 1", valid_accuracy=0.25),
     ]
     write_table(tmp_path / "candidates.parquet", "candidates", candidates, MADE_BY)
     seed, result = read_search(tmp_path)

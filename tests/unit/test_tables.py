@@ -5,11 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rows import row_of
 
+from enas_core.files.columns import LARGEST, Column, Table, count
+from enas_core.files.schemas import SCHEMAS, TABLES, TIMING_COLUMNS
 from enas_core.files.tables import (
-    LATER_COLUMNS,
-    SCHEMAS,
-    TIMING_COLUMNS,
     best_candidate,
     provenance,
     read_provenance,
@@ -19,19 +19,26 @@ from enas_core.files.tables import (
 )
 
 MADE_BY = {"device": "cpu", "run": "x"}
-VALUES = {
-    pa.int64(): st.integers(-(2**63), 2**63 - 1),
-    pa.float64(): st.floats(allow_nan=False),
-    pa.string(): st.text(max_size=20),
-    pa.bool_(): st.booleans(),
-}
+
+
+def values_of(column: Column) -> st.SearchStrategy:
+    """What a column can hold."""
+    within = {}
+    if column.low is not None:
+        within = {"min_value": column.low, "max_value": column.high}
+    values = {
+        pa.int64(): st.integers(column.low, 2**63 - 1),
+        pa.float64(): st.floats(**within, allow_nan=False),
+        pa.string(): st.text(max_size=20),
+        pa.bool_(): st.booleans(),
+    }[column.type]
+    return st.none() | values if column.null else values
 
 
 def rows_of(kind):
-    """Rows of a table of this kind, with nulls."""
-    return st.lists(
-        st.fixed_dictionaries({field.name: st.none() | VALUES[field.type] for field in SCHEMAS[kind]}), max_size=5
-    )
+    """Rows of a table of this kind, with nulls where there may be some."""
+    columns = {name: values_of(column) for name, column in TABLES[kind].columns.items()}
+    return st.lists(st.fixed_dictionaries(columns), max_size=5)
 
 
 CANDIDATES = [
@@ -60,10 +67,63 @@ def test_timing_columns_are_columns(kind):
 
 
 def test_a_row_without_a_value_has_null_there(tmp_path):
-    write_table(tmp_path / "t.parquet", "candidates", [{"source": "named"}], MADE_BY)
-    (row,) = read_table(tmp_path / "t.parquet", "candidates")
-    assert row.pop("source") == "named"
-    assert set(row.values()) == {None}
+    row = dict(CANDIDATES[1])
+    del row["policy"]
+    write_table(tmp_path / "t.parquet", "candidates", [row], MADE_BY)
+    assert read_table(tmp_path / "t.parquet", "candidates") == [CANDIDATES[1]]
+
+
+def wrong_values(column: Column) -> list:
+    """What a column cannot hold, one of each class of mistake."""
+    wrong = [] if column.null else [None]
+    if column.type == pa.float64():
+        wrong += [float("nan")]
+        wrong += [] if column.high > LARGEST else [float("inf")]
+        wrong += [column.low - 1] if column.low > -LARGEST else [float("-inf")]
+        wrong += [column.high + 1] if column.high < LARGEST else []
+    if column.type == pa.int64():
+        wrong += [column.low - 1]
+    return wrong
+
+
+WRONG = [
+    (kind, name, wrong)
+    for kind, table in TABLES.items()
+    for name, column in table.columns.items()
+    for wrong in wrong_values(column)
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "wrong"), WRONG)
+def test_what_a_column_cannot_hold_is_one_line(kind, name, wrong, tmp_path):
+    path, good = tmp_path / "t.parquet", row_of(kind)
+    write_table(path, kind, [good, good | {name: wrong}], MADE_BY)
+    assert f"{name} of row 2 is {wrong}; allowed: {TABLES[kind].columns[name].allowed}" in refusal(path, kind)
+
+
+def test_rounding_is_no_mistake(tmp_path):
+    rows = [CANDIDATES[0] | {"valid_accuracy": value} for value in (-1e-9, 1 + 1e-9)]
+    write_table(tmp_path / "t.parquet", "candidates", rows, MADE_BY)
+    assert read_table(tmp_path / "t.parquet", "candidates") == rows
+
+
+def test_allowed_values_in_words():
+    found = {column.allowed for table in TABLES.values() for column in table.columns.values()}
+    assert found == {
+        *("text", "true or false", "whole numbers of 0 or more"),
+        *("finite numbers", "numbers of 0 or more", "numbers 0..1", "numbers -1..1"),
+    }
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_files_say_what_their_columns_are(kind, tmp_path):
+    write_table(tmp_path / "t.parquet", kind, [], MADE_BY)
+    for field in pq.read_schema(tmp_path / "t.parquet"):
+        column = TABLES[kind].columns[field.name]
+        assert field.metadata[b"description"].decode() == column.description
+        assert field.metadata[b"unit"].decode() == column.unit
+        assert column.description.endswith(".")
+        assert "null" in column.description or not column.null or kind in ("ablation", "comparison")
 
 
 def test_a_value_of_another_type_writes_nothing(tmp_path):
@@ -81,9 +141,10 @@ def test_further_columns_are_left_out(tmp_path):
 def test_tables_of_earlier_versions_lack_later_columns(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     write_table(path, "candidates", CANDIDATES, MADE_BY)
-    monkeypatch.setitem(SCHEMAS, "candidates", SCHEMAS["candidates"].append(pa.field("depth", pa.int64())))
+    columns = TABLES["candidates"].columns
+    monkeypatch.setitem(TABLES, "candidates", Table("", columns | {"depth": count("", "")}))
     assert "columns depth are missing" in refusal(path, "candidates")
-    monkeypatch.setitem(LATER_COLUMNS, "candidates", ("depth",))
+    monkeypatch.setitem(TABLES, "candidates", Table("", columns | {"depth": count("", "", later=True)}))
     assert read_table(path, "candidates") == [row | {"depth": None} for row in CANDIDATES]
 
 
@@ -106,6 +167,8 @@ def test_wrong_tables_are_one_line(tmp_path):
 def test_provenance_says_what_made_a_file():
     made_by = provenance("cpu (2 threads)", "abc")
     assert (made_by["device"], made_by["config_fingerprint"]) == ("cpu (2 threads)", "abc")
+    assert "settings" not in made_by
+    assert provenance("cpu", "abc", {"experiment": "x"})["settings"] == {"experiment": "x"}
     assert made_by["enas_version"]
     assert made_by["torch_version"][0].isdigit()
     assert made_by["git_commit"]
@@ -129,7 +192,7 @@ def test_best_candidate_is_the_first_of_the_best_selected(tmp_path):
     assert best_candidate(paths) == (1, "0 1")
 
 
-@pytest.mark.parametrize("rows", [[], CANDIDATES[1:], [CANDIDATES[0]] * 2, [CANDIDATES[0] | {"valid_accuracy": None}]])
+@pytest.mark.parametrize("rows", [[], CANDIDATES[1:], [CANDIDATES[0]] * 2])
 def test_one_candidate_is_selected(rows, tmp_path):
     write_table(tmp_path / "t.parquet", "candidates", rows, MADE_BY)
     with pytest.raises(ValueError, match=r"t\.parquet: needs one selected candidate"):

@@ -15,7 +15,8 @@ from earlier import ARCHIVES, unpack
 import enas_core
 from enas_core import augment, search, select_arc
 from enas_core.data.prepared import load_prepared
-from enas_core.files.tables import LATER_COLUMNS, TIMING_COLUMNS, read_provenance, read_table, table_identity
+from enas_core.files.schemas import LATER_COLUMNS, TIMING_COLUMNS
+from enas_core.files.tables import read_provenance, read_table, table_identity
 from enas_core.settings.stages import STAGES, read_stage, stage_settings, to_json
 from enas_core.settings.workflow import load_workflow
 

@@ -11,7 +11,8 @@ import pytest
 from workspace import Workspace
 
 from enas_core import compare
-from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_provenance, read_table
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.randomness import stream_seed
 

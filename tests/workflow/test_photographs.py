@@ -12,7 +12,8 @@ import torch
 from photographs import CLASSES, write_photographs
 from workspace import ROOT, Workspace, comparable
 
-from enas_core.files.tables import SCHEMAS, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_table
 from enas_core.spaces.saved import load_network
 
 CONFIG = ROOT / "tests/configs/photographs.yaml"

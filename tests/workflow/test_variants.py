@@ -9,7 +9,8 @@ import pytest
 import yaml
 from workspace import Workspace
 
-from enas_core.files.tables import SCHEMAS, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_table
 
 RANDOM = [f"results/tiny/networks/random-0{k}/seed1/model.pt" for k in range(2)]
 

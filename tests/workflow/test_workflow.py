@@ -13,7 +13,8 @@ import pytest
 import torch
 from workspace import ROOT, Workspace, comparable
 
-from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_provenance, read_table
 from enas_core.spaces.measure import network_size
 from enas_core.spaces.micro.arc import MicroArc
 from enas_core.spaces.saved import load_network, load_untrained

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from enas_core.files.tables import TIMING_COLUMNS
+from enas_core.files.schemas import TIMING_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/configs/tiny.yaml"

@@ -6,7 +6,8 @@ import reporting
 
 from enas_core.analysis.comparison import check_searches, summarise
 from enas_core.analysis.results import SearchResult, read_search
-from enas_core.files.tables import SCHEMAS, read_provenance, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_provenance, read_table
 from enas_core.settings.describe import describe
 from enas_core.settings.stages import STAGES, read_stage
 
