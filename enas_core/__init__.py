@@ -1,6 +1,7 @@
 """ENAS micro search: everything that computes. The workflow around it is in `workflow/`.
 
-`enas_core.load("results/cifar10/final.pt")` gives a trained network in evaluation mode.
+`enas_core.load("results/cifar10/final.pt")` gives a trained network in evaluation mode,
+`enas_core.results("results/cifar10")` the tables of an experiment as pandas frames.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`load` and `__version__`, which are looked for when they are used."""
+    """`load`, `results` and `__version__`, which are looked for when they are used."""
     if name == "load":
         from enas_core.spaces.saved import load_network
 
         return load_network
+    if name == "results":
+        from enas_core.analysis.frames import Results
+
+        return Results
     if name == "__version__":
         from importlib.metadata import version
 
