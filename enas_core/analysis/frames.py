@@ -81,7 +81,7 @@ class Results:
         for search in sorted(self._found("search/s*"), key=_seed):
             path = search / "candidates.parquet"
             table = _frame(path if path.exists() else search / "own/candidates.parquet", "candidates")
-            table.insert(0, "search_seed", pd.array([_seed(search)] * len(table), dtype="Int64"))
+            table.insert(0, "search_seed", pd.Series(_seed(search), index=table.index, dtype="Int64"))
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 

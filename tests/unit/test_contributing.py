@@ -86,7 +86,7 @@ def test_a_setting(copy):
 def test_a_policy(copy):
     do("A policy", copy)
     printed = run(copy, "-m", "pytest", "-q", "tests/policies", "-k", "climb or registry")
-    assert re.search(r"\b2\d passed", printed)
+    assert re.search(r"\b1\d passed", printed)
 
 
 def test_a_space(copy):
@@ -108,6 +108,6 @@ def test_a_source(copy):
 
 
 def test_a_change_that_does_not_fit_is_not_made():
-    with pytest.raises(AssertionError, match="0 times there:\nb"):
+    with pytest.raises(AssertionError, match="0 times there"):
         changed("a\n", " b\n+c\n")
     assert changed("a\nb\n", "-a\n+x\n b\n+y\n") == "x\nb\ny\n"

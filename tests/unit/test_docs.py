@@ -25,7 +25,7 @@ def flat(text):
 
 def prose(text):
     """Without blocks of code."""
-    return re.sub(r"^( {4}.*|```.*?^```)$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^( {4}[^\n]*|```.*?^```)$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(text):
@@ -52,8 +52,8 @@ def test_links_lead_somewhere(page):
 
 
 def test_links_are_found_in_prose_only():
-    text = "[a](b.md)\n\n    [c](d.md)\n\n```python\n[e](f.md)\n```\n"
-    assert links(text) == ["b.md"]
+    text = "[a](b.md)\n\n    [c](d.md)\n\n```python\n[e](f.md)\n```\n\n[g](h.md)\n"
+    assert links(text) == ["b.md", "h.md"]
 
 
 @pytest.mark.parametrize("start", ["README.md", "docs/index.md"])
