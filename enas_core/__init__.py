@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+__version__ = "0.2.0.dev0"
+"""Of this code, installed or not: `pyproject.toml` reads it here. `.dev0`: on the way to the release of that number."""
+
 # Importing this package imports nothing else: every command does, and most need neither torch nor numpy. A module that
 # imports torch imports numpy first: torch would import it, and go on with half of it when a signal interrupts that.
 
 
 def __getattr__(name: str) -> Any:
-    """`load`, `results` and `__version__`, which are looked for when they are used."""
+    """`load` and `results`, which are looked for when they are used."""
     if name == "load":
         from enas_core.spaces.saved import load_network
 
@@ -22,8 +25,4 @@ def __getattr__(name: str) -> Any:
         from enas_core.analysis.frames import Results
 
         return Results
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("enas-workflow")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
