@@ -18,6 +18,7 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_copy_source = False
+html_show_copyright = False
 suppress_warnings = ["toc.not_included"]  # pages that only a link leads to
 templates_path: list[str] = []
 

@@ -42,7 +42,8 @@ def _tables(section: str, definition: Node, whole: Node) -> Iterator[str]:
         inner = _referred(node, whole)
         (sections if inner else plain)[name] = inner or node
     yield f"## `{section}`\n" if section else "## At the top of an experiment\n"
-    yield f"{_flat(definition['description'])}\n"
+    if section:
+        yield f"{_flat(definition['description'])}\n"
     yield _table(plain)
     for name, inner in sections.items():
         yield from _tables(f"{section}.{name}" if section else name, inner, whole)
@@ -85,16 +86,25 @@ def _allowed(node: Node) -> str:
     return KINDS[node["type"]] + _bounds(node)
 
 
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+}
+"""In words, what limits a number."""
+
 NO_BOUNDS = (-1e38, 1e38, 2**63 - 1)
 """What a number can be at all."""
 
 
 def _bounds(node: Node) -> str:
-    """Such as `, at least 1, below 5`."""
-    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    said = [f"{word} {node[key]:,}" for key, word in words.items() if key in node and node[key] not in NO_BOUNDS]
-    if "multipleOf" in node:
-        said.append(f"a multiple of {node['multipleOf']}")
+    """Such as `, 1 to 16`, or `, above 0`."""
+    limits = {key: f"{value:,}" for key, value in node.items() if key in BOUNDS and value not in NO_BOUNDS}
+    if {"minimum", "maximum"} <= limits.keys():
+        limits = {"": f"{limits.pop('minimum')} to {limits.pop('maximum')}"} | limits
+    said = [f"{BOUNDS.get(key, '')} {value}".strip() for key, value in limits.items()]
     return "".join(f", {part}" for part in said)
 
 

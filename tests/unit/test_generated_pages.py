@@ -20,6 +20,10 @@ def test_the_page_is_the_current_one(page):
     [
         ({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, "whole number, at least 1"),
         ({"type": "number", "minimum": -1e38, "exclusiveMinimum": 0, "maximum": 1}, "number, above 0, at most 1"),
+        (
+            {"type": "integer", "minimum": 2, "maximum": 10_000, "multipleOf": 2},
+            "whole number, 2 to 10,000, a multiple of 2",
+        ),
         ({"anyOf": [{"enum": ["a", "b"], "type": "string"}, {"type": "null"}]}, "`a`, `b` or null"),
         ({"type": "array", "items": {"type": "number"}}, "list of: number"),
     ],
