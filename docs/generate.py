@@ -101,7 +101,7 @@ NO_BOUNDS = (-1e38, 1e38, 2**63 - 1)
 
 def _bounds(node: Node) -> str:
     """Such as `, 1 to 16`, or `, above 0`."""
-    limits = {key: f"{value:,}" for key, value in node.items() if key in BOUNDS and value not in NO_BOUNDS}
+    limits = {key: f"{node[key]:,}" for key in BOUNDS if key in node and node[key] not in NO_BOUNDS}
     if {"minimum", "maximum"} <= limits.keys():
         limits = {"": f"{limits.pop('minimum')} to {limits.pop('maximum')}"} | limits
     said = [f"{BOUNDS.get(key, '')} {value}".strip() for key, value in limits.items()]

@@ -7,8 +7,10 @@ search space, and `space` names that space. Every table's metadata says what mad
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from enas_core import __version__
 from enas_core.console import UserError
 from enas_core.files.atomic import atomic_path
 
@@ -137,6 +140,9 @@ LATER_COLUMNS = {
 }
 """Columns that tables of an earlier version lack, which is no mistake."""
 
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Folder of this project's code."""
+
 TIMING_COLUMNS = ("images_per_second", "seconds")
 """Columns that differ between two runs with the same results."""
 
@@ -144,8 +150,9 @@ TIMING_COLUMNS = ("images_per_second", "seconds")
 def provenance(device: str, fingerprint: str) -> dict[str, str]:
     """What made a file: versions, git commit, device, and the fingerprint of the settings."""
     return {
-        "enas_version": importlib.metadata.version("enas-workflow"),
+        "enas_version": __version__,
         "git_commit": _git_commit(),
+        "source_digest": _source_digest(),
         "torch_version": importlib.metadata.version("torch"),
         "device": device,
         "config_fingerprint": fingerprint,
@@ -155,11 +162,24 @@ def provenance(device: str, fingerprint: str) -> dict[str, str]:
 @functools.cache
 def _git_commit() -> str:
     """Commit of the source tree, with `-dirty` where files differ from it; `unknown` outside git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    root = PACKAGE.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # A copy without git, or an installation, may lie within a repository of something else.
+    here = os.environ | {"GIT_CEILING_DIRECTORIES": str(root.parent)}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=here).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+@functools.cache
+def _source_digest() -> str:
+    """SHA-256 over the package's code, which tells copies without git apart: the same code has the same digest."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".cpp")):
+        for content in (path.relative_to(PACKAGE).as_posix().encode(), path.read_bytes()):
+            digest.update(len(content).to_bytes(8) + content)
+    return digest.hexdigest()
 
 
 def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: Mapping[str, Any]) -> None:
