@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-long test-browser test-cluster test-faults test-storage lint clean
+.PHONY: demo docs test test-long test-browser test-cluster test-faults test-storage lint clean
 
 # Installed once, and again when the project's dependencies change.
 .venv/installed: pyproject.toml constraints.txt
@@ -58,6 +58,11 @@ test-storage:
 	.venv-storage/bin/pip install --quiet --editable . pytest snakemake-storage-plugin-s3 'moto[server]'
 	.venv-storage/bin/pytest tests/storage/check_s3.py
 
+# The pages of docs/ as a site, build/site/docs/index.html; needs no network.
+docs: .venv/installed
+	$(BIN)/sphinx-build --quiet --fail-on-warning --conf-dir docs . build/site
+	@echo "The site is build/site/docs/index.html."
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,4 +72,4 @@ lint: .venv/installed
 	$(BIN)/python tests/workflow/lint.py
 
 clean:
-	rm -rf results/digits .pytest_cache .ruff_cache .hypothesis
+	rm -rf results/digits build .pytest_cache .ruff_cache .hypothesis

@@ -8,7 +8,6 @@ setting takes its kind, bounds and meaning from the setting's model (`mirrored`)
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import inspect
 import logging
 import signal
@@ -23,6 +22,7 @@ from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, Unknow
 from cyclopts import MissingArgumentError as MissingOptionError
 from pydantic import BaseModel, Field, TypeAdapter
 
+from enas_core import __version__
 from enas_core.console import RunError, UserError, log, reader_has_gone, start_logging, stop_logging
 from enas_core.fields import Seed
 from enas_core.files.inputs import Inputs
@@ -163,8 +163,8 @@ def command_line_of(name: str) -> App:
 
 
 def version() -> str:
-    """The version of the installed package."""
-    return importlib.metadata.version("enas-workflow")
+    """The version of this code."""
+    return __version__
 
 
 def run_app(app: App, arguments: Sequence[str] | None = None) -> int:

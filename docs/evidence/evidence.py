@@ -14,7 +14,9 @@ from types import SimpleNamespace
 
 from enas_core.analysis.results import read_checked, read_results
 from enas_core.analysis.sentences import sentences
-from enas_core.files.tables import read_provenance
+from enas_core.files.atomic import write_text
+from enas_core.files.tables import read_provenance, read_table
+from enas_core.spaces import space_class
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -33,6 +35,13 @@ def figure(script: str, inputs: Mapping[str, Path], output: Path, **params: obje
     finally:
         sys.path.remove(str(SCRIPTS))
         sys.stderr = errors  # the scripts turn it to their log
+
+
+def cell(metrics: Path, network: str, output: Path) -> None:
+    """Draw the arc of one network of a table of metrics."""
+    row = next(row for row in read_table(metrics, "metrics") if row["network"] == network)
+    space, arc = space_class(row["space"]).of_text(row["arc"])
+    write_text(output, space.draw(arc))
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -274,3 +274,15 @@ def mean_interval(values: Sequence[float]) -> Estimate:
         return Estimate(mean, reason=f"an interval needs at least 2 values, there are {count}")
     reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / math.sqrt(count)
     return Estimate(mean, mean - reach, mean + reach)
+
+
+def binomial_interval(correct: int, images: int) -> Estimate:
+    """Share of correctly answered images with Wilson's score interval (1927). It says how far the accuracy of one
+    network would be from this on other images of the same kind, each taken for independent of the others; not how much
+    another training would change it."""
+    from scipy import stats
+
+    if images == 0:
+        return Estimate(reason="there are no images")
+    interval = stats.binomtest(correct, images).proportion_ci(LEVEL, method="wilson")
+    return Estimate(correct / images, float(interval.low), float(interval.high))

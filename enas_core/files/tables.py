@@ -7,8 +7,10 @@ metadata says what made it (`provenance`).
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from enas_core import __version__
 from enas_core.console import UserError
 from enas_core.files.atomic import atomic_path
 from enas_core.files.columns import Column
@@ -27,12 +30,17 @@ ROUNDING = 1e-6
 """So much beyond its bounds a computed number may be."""
 
 
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Folder of this project's code."""
+
+
 def provenance(device: str, fingerprint: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What made a file: versions, git commit, device, the settings and their fingerprint. The settings are left out
     where only their fingerprint is known, as of what an earlier version made."""
     made_by = {
-        "enas_version": importlib.metadata.version("enas-workflow"),
+        "enas_version": __version__,
         "git_commit": _git_commit(),
+        "source_digest": _source_digest(),
         "torch_version": importlib.metadata.version("torch"),
         "device": device,
         "config_fingerprint": fingerprint,
@@ -43,11 +51,24 @@ def provenance(device: str, fingerprint: str, settings: Mapping[str, Any] | None
 @functools.cache
 def _git_commit() -> str:
     """Commit of the source tree, with `-dirty` where files differ from it; `unknown` outside git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    root = PACKAGE.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # A copy without git, or an installation, may lie within a repository of something else.
+    here = os.environ | {"GIT_CEILING_DIRECTORIES": str(root.parent)}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=here).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+@functools.cache
+def _source_digest() -> str:
+    """SHA-256 over the package's code, which tells copies without git apart: the same code has the same digest."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".cpp")):
+        for content in (path.relative_to(PACKAGE).as_posix().encode(), path.read_bytes()):
+            digest.update(len(content).to_bytes(8) + content)
+    return digest.hexdigest()
 
 
 def write_table(path: Path, kind: str, rows: Sequence[dict[str, Any]], made_by: Mapping[str, Any]) -> None:

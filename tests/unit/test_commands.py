@@ -126,7 +126,7 @@ def test_help_of_one_command_is_the_longer_one(capsys):
 def test_version(arguments, capsys):
     with pytest.raises(SystemExit, match="0"):
         enas.main(arguments)
-    assert capsys.readouterr().out.strip() == importlib.metadata.version("enas-workflow")
+    assert capsys.readouterr().out.strip() == enas_core.__version__
 
 
 def test_completion(tmp_path):

@@ -1,45 +1,54 @@
-"""The README's table of departures says what the presets do."""
+"""README.md: it is short, and what it shows is what the program says."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+import re
+import runpy
 from pathlib import Path
-from typing import Any
 
-from enas_core.settings.experiment import Experiment
-from enas_core.settings.presets import preset_values
+import yaml
+
+from enas_core.files.tables import read_table
 from enas_core.settings.workflow import parse_workflow
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DIGITS = ROOT / "docs/evidence/digits"
 
 
-def departures(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from departures(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def flat(text):
+    """On one line, however it was broken."""
+    return " ".join(text.split())
 
 
-def setting(experiment: Experiment, key: str) -> Any:
-    value: Any = experiment
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
 
 
-def shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(f"{v:g}" for v in value)
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def test_the_readme_names_what_ci_runs():
+    """`.ci/run` is what CI runs, these four."""
+    called = re.findall(r"^make (\S+)", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert called == ["test", "test-long", "test-browser", "test-cluster"]
+    assert all(f"`make {name}`" in flat(README) for name in called)
 
 
-def test_table_lists_every_departure_with_both_values() -> None:
-    experiment = parse_workflow({"experiments": {"x": {"dataset": {"name": "cifar10", "source": "torchvision"}}}})
-    rows = [line.split("|") for line in README.splitlines() if line.startswith("| `search.") or "| `augment." in line]
-    table = {
-        key.strip(" `"): (row[2].strip(), row[3].strip()) for row in rows for key in row[1].split(",") if "." in key
-    }
-    corrected = dict(departures(preset_values("corrected", "micro")))
-    expected = {k: (shown(setting(experiment.experiments["x"], k)), shown(v)) for k, v in corrected.items()}
-    assert table == expected
+def test_the_readmes_experiment_is_valid():
+    text = README[README.index("    experiments:\n") :].split("\n\n")[0]
+    (experiment,) = parse_workflow(yaml.safe_load(text)).experiments.values()
+    assert experiment.dataset.source == "folder"
+
+
+def test_the_readme_shows_what_the_demo_prints():
+    """Its sentences are those of the tables in docs/evidence/digits; `...` is where one is cut."""
+    said = " ".join(runpy.run_path(str(ROOT / "docs/evidence/evidence.py"))["compared"](DIGITS))
+    block = README[README.index("    Results are in results/digits") :].split("\n\n")[0]
+    shown = [part for part in flat(block).split("results/digits: ")[1:]]
+    shown[-1] = shown[-1].partition(" The report is")[0]
+    assert len(shown) == 2
+    assert all(part.strip().removesuffix("...").strip() in said for part in shown)
+
+
+def test_the_readmes_network_is_the_final_one():
+    """The search with the best shared accuracy."""
+    found = [row for row in read_table(DIGITS / "metrics.parquet", "metrics") if row["role"] == "searched"]
+    final = max(found, key=lambda row: row["shared_accuracy"])
+    line = f"results/digits/networks/{final['network']}/seed1/model.pt  test accuracy {final['test_accuracy']:.4f}"
+    assert line in README

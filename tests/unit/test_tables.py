@@ -1,5 +1,13 @@
 """Tables: what they hold, what is refused, what made them."""
 
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -7,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rows import row_of
 
+import enas_core
 from enas_core.files.columns import LARGEST, Column, Table, count
 from enas_core.files.schemas import SCHEMAS, TABLES, TIMING_COLUMNS
 from enas_core.files.tables import (
@@ -172,6 +181,29 @@ def test_provenance_says_what_made_a_file():
     assert made_by["enas_version"]
     assert made_by["torch_version"][0].isdigit()
     assert made_by["git_commit"]
+    assert re.fullmatch("[0-9a-f]{64}", made_by["source_digest"])
+
+
+def made_by_copy(folder):
+    """What a copy of the package in `folder`, not installed, says of itself."""
+    program = "import json; from enas_core.files.tables import provenance; print(json.dumps(provenance('cpu', 'abc')))"
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-P", "-c", program]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_a_copy_without_git_is_told_by_version_and_code(tmp_path):
+    """Also where it lies within the repository of something else, whose commit is not its own."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message=x"]):
+        subprocess.run([*git, *words], check=True)
+    package = Path(enas_core.__file__).parent
+    shutil.copytree(package, tmp_path / "copy/enas_core", ignore=shutil.ignore_patterns("__pycache__"))
+    copy, here = made_by_copy(tmp_path / "copy"), provenance("cpu", "abc")
+    assert copy == here | {"git_commit": "unknown"}
+    (tmp_path / "copy/enas_core/new.py").touch()
+    assert made_by_copy(tmp_path / "copy")["source_digest"] != here["source_digest"]
 
 
 def test_identity_of_a_table(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from evidence import compared, figure, made_by, markdown, number
+from evidence import cell, compared, figure, made_by, markdown, number
 
 from enas_core.analysis.ablation import in_order_of_effect, sentences, values_of
 from enas_core.analysis.statistics import mean_of_known, std
@@ -24,6 +24,10 @@ COLUMNS = {
     "controller_entropy": "entropy",
 }
 """Columns of the table: mean and standard deviation over the search seeds."""
+
+
+FINAL = "searched-s3"
+"""The network of the search with the best shared accuracy, which `final.pt` is."""
 
 
 def page(folder: Path) -> str:
@@ -99,6 +103,10 @@ The experiment whose random networks judge them, `digits`:
 
 ![Found against random networks](found_vs_random.svg)
 
+The arc of its final network:
+
+![The normal and the reduction cell](cell.svg)
+
 ## How it was made
 
     snakemake --profile workflow/profiles/default --cores 1 results/digits/comparison.parquet results/digits_ablation/ablation.parquet
@@ -113,6 +121,7 @@ def make(out: Path) -> None:
     """Write page and figures into the folder `out`."""
     figure("plot_ablation.py", {"ablation": FOLDER / "ablation.parquet"}, out / "ablation.svg")
     figure("plot_found_vs_random.py", {"metrics": FOLDER / "metrics.parquet"}, out / "found_vs_random.svg")
+    cell(FOLDER / "metrics.parquet", FINAL, out / "cell.svg")
     (out / "README.md").write_text(page(FOLDER))
 
 
