@@ -274,3 +274,14 @@ def mean_interval(values: Sequence[float]) -> Estimate:
         return Estimate(mean, reason=f"an interval needs at least 2 values, there are {count}")
     reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / math.sqrt(count)
     return Estimate(mean, mean - reach, mean + reach)
+
+
+def binomial_interval(successes: int, trials: int) -> Estimate:
+    """The share of `successes` with Wilson's score interval (1927): what another draw of so many test images would
+    leave open about one network. It does not hold how networks, or trainings, differ."""
+    from scipy import stats
+
+    if trials == 0:
+        return Estimate(reason="there are no images")
+    interval = stats.binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    return Estimate(successes / trials, float(interval.low), float(interval.high))
