@@ -39,6 +39,7 @@ localrules:
     plot_confusion,
     draw_cell,
     write_tables,
+    report,
     report_files,
 
 
@@ -47,4 +48,5 @@ rule all:
     input:
         "results/digits/final.pt",
         "results/digits/comparison.parquet",
+        "results/digits/report.html",
         "results/digits/report/complete",

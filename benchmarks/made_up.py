@@ -149,7 +149,13 @@ class Results:
         made_by = self.made_by["augment"] | {"role": network.role, "search_seed": network.search_seed}
         made_by |= {"params": size.params, "macs": size.macs}
         write_table(folder / "epochs.parquet", "augment_epochs", epochs, made_by)
-        facts = {"experiment": NAME, "dataset": "digits", "classes": list("0123456789"), "mean": [0.5], "std": [0.5]}
+        facts: dict[str, Any] = {
+            "experiment": NAME,
+            "dataset": "digits",
+            "classes": list("0123456789"),
+            "mean": [0.5],
+            "std": [0.5],
+        }
         facts |= {"test_accuracy": epochs[-1]["test_accuracy"], "provenance": made_by}
         save_network(folder / "model.pt", built, facts)
 

@@ -29,6 +29,7 @@ COMMANDS = {
         "config": "Validate config.yaml and print the resolved settings.",
         "plan": "Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.",
         "show_arc": "Print an arc with its network's parameters and MACs, and draw its picture.",
+        "report": "Write a page on one or several experiments that opens on the answer.",
         "predict": "Print class and probability (0..1) of image files, one line each.",
         "from_flags": "Turn command lines of the original's main.py into an experiment of config.yaml.",
     },

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from enas_core.analysis.statistics import binomial_interval
 from enas_core.console import UserError
-from enas_core.files.tables import SCHEMAS, read_table
+from enas_core.files.schemas import SCHEMAS
+from enas_core.files.tables import read_table
 from enas_core.spaces import space_class
 from enas_core.spaces.space import Arc, SearchSpace
 

@@ -40,6 +40,36 @@ def _about_one(name: str, row: Row, reasons: Mapping[str, str]) -> str:
     )
 
 
+def answer(row: Row, reasons: Mapping[str, str]) -> str:
+    """The answer of an experiment in one sentence of its own, for the top of its report."""
+    searches, random = _counted(row["n_searched"], "search"), _counted(row["n_random"], "random network")
+    if row["searched_mean"] is None:
+        return f"No search has a trained network yet; {random} reach a test accuracy of {_percent(row['random_mean'])}."
+    accuracy = f"a test accuracy of {_percent(row['searched_mean'])}{_on_average(row['n_searched'])}"
+    found = f"What {searches} found reaches {accuracy}"
+    if row["random_mean"] is None:
+        return f"{found}; without random networks, nothing says whether that is better than chance."
+    difference = 100 * (row["searched_mean"] - row["random_mean"])
+    direction = "better" if difference >= 0 else "worse"
+    compared = f"{found}, {random} {_percent(row['random_mean'])}: {abs(difference):.1f} points {direction}"
+    if "p_value" in reasons:
+        return f"{compared}, and so few networks cannot show a difference."
+    return f"{compared}, which {_verdict(row['p_value'])} the noise (p = {row['p_value']:.3g})."
+
+
+def _counted(count: int, what: str) -> str:
+    many = "es" if what.endswith("ch") else "s"
+    return f"{count} {what}{many if count != 1 else ''}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _on_average(count: int) -> str:
+    return " on average" if count > 1 else ""
+
+
 def about_signal(row: Row, reasons: Mapping[str, str]) -> str:
     """What the ranking of an experiment's weakest search is worth. Only networks trained from scratch let it say
     whether an order that repeats is right."""

@@ -19,6 +19,13 @@ class Described(NamedTuple):
     value: str
     """As JSON."""
     meaning: str
+    default: str | None
+    """As JSON; None: there is none, it must be given."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is anything else than the default."""
+        return self.value != self.default
 
 
 def describe(settings: Settings) -> list[Described]:
@@ -40,8 +47,13 @@ def _below(prefix: str, settings: Settings, written: dict[str, Any]) -> list[Des
             sections += _below(f"{prefix}{key}.", value, written[key])
         else:
             meaning = " ".join((field.description or "").split())
-            rows.append(Described(f"{prefix}{key}", json.dumps(to_jsonable_python(_plain(value))), meaning))
+            default = None if field.is_required() else _as_json(field.get_default(call_default_factory=True))
+            rows.append(Described(f"{prefix}{key}", _as_json(value), meaning, default))
     return rows + sections
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(to_jsonable_python(_plain(value)))
 
 
 def _plain(value: Any) -> Any:

@@ -172,8 +172,8 @@ class SearchSpace(ABC):
         return {}
 
     @abstractmethod
-    def draw(self, arc: Arc) -> str:
-        """An SVG picture of an arc. Equal arcs give equal text."""
+    def draw(self, arc: Arc, notes: Sequence[str] = ()) -> str:
+        """An SVG picture of an arc, with the lines `notes` below it. Equal arcs and notes give equal text."""
 
     # --- networks
 

@@ -74,7 +74,8 @@ class Chain(SearchSpace):
     decisions = property(lambda self: [Decision(f"link {i}", len(OPS)) for i in range(self.settings.chain_length)])
     choices = staticmethod(tuple)
     smallest_map = staticmethod(lambda shape: shape.image_size)
-    draw = staticmethod(lambda arc: f'<svg xmlns="http://www.w3.org/2000/svg"><text y="20">{arc}</text></svg>')
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><text y="20">{} {}</text></svg>'
+    draw = classmethod(lambda cls, arc, notes=(): cls.svg.format(arc, " ".join(notes)))
 
     def from_choices(self, choices):
         if len(choices) != self.settings.chain_length or not set(choices) <= {0, 1, 2}:

@@ -38,6 +38,7 @@ rule compare:
 rule plot_search:
     input:
         epochs=SEARCH_EPOCHS,
+        signals=SIGNALS,
     output:
         report(
             "results/{experiment}/report/search.svg",
@@ -237,6 +238,32 @@ rule write_tables:
         "results/{experiment}/benchmarks/write_tables.tsv"
     script:
         "../scripts/write_tables.py"
+
+
+# The page that opens on the answer. It reads the folder; the inputs are what it shows.
+rule report:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+        comparison="results/{experiment}/comparison.parquet",
+        classes="results/{experiment}/classes.parquet",
+        config=collect("results/{{experiment}}/config/{stage}.json", stage=stages_of),
+        searches=SEARCH_EPOCHS,
+        candidates=CANDIDATES,
+        signals=SIGNALS,
+        shown=collect("results/{{experiment}}/report/{file}", file=report_figures),
+    output:
+        "results/{experiment}/report.html",
+    log:
+        "results/{experiment}/logs/report.log",
+    benchmark:
+        "results/{experiment}/benchmarks/report.tsv"
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
+    params:
+        results=subpath(input.metrics, parent=True),
+    shell:
+        "python -m enas_core.report {params.results} --out {output} --log-file {log}"
 
 
 # All figures and tables of an experiment, for snakemake --report.

@@ -210,18 +210,25 @@ def network_origin(wildcards):
     return f"--role {network.role} --search-seed {network.search_seed}"
 
 
+def report_figures(wildcards):
+    """Figures that both reports show."""
+    figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
+    figures.append("confusion")
+    if experiment(wildcards).ablation.seeds is not None:
+        figures.append("ablation")
+    return [f"{figure}.svg" for figure in figures]
+
+
 def report_files(wildcards):
-    """Figures and tables of an experiment's report."""
+    """Figures and tables of an experiment in Snakemake's report."""
     cells = searched_networks(wildcards)
     if experiment(wildcards).baseline.num_arcs > 0:
         cells.append("best-random")
-    figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
-    figures += ["confusion", *(f"cell-{cell}" for cell in cells)]
-    if experiment(wildcards).ablation.seeds is not None:
-        figures.append("ablation")
     tables = ["comparison", "networks", "classes", "settings"]
-    return [f"{figure}.svg" for figure in figures] + [
-        f"{table}.html" for table in tables
+    return [
+        *report_figures(wildcards),
+        *(f"cell-{cell}.svg" for cell in cells),
+        *(f"{table}.html" for table in tables),
     ]
 
 

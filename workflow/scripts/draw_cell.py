@@ -4,18 +4,14 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.analysis.comparison import network_means
 from enas_core.files.tables import read_table
-from enas_core.spaces import space_class
+from enas_core.pages.arcs import draw_arc
+from enas_core.pages.finished import Finished
 
 reporting.start(snakemake.log[0])
-metrics = read_table(Path(snakemake.input.metrics), "metrics")
+path = Path(snakemake.input.metrics)
+experiment = Finished(path.parent, read_table(path, "metrics"))
 
 name = snakemake.wildcards.which
-if name == "best-random":
-    random = [network for network in network_means(metrics) if network.role == "random"]
-    name = max(random, key=lambda network: network.test_accuracy).network
-
-row = next(row for row in metrics if row["network"] == name)
-space, arc = space_class(row["space"]).of_text(row["arc"])
-Path(snakemake.output[0]).write_text(space.draw(arc))
+row = experiment.best_random if name == "best-random" else experiment.training_of(name)
+Path(snakemake.output[0]).write_text(draw_arc(row, with_notes=True))

@@ -36,11 +36,13 @@ for ax, (column, title) in zip(axes, MEASURES.items(), strict=True):
                 ends = [places[group[0]] - 0.4, places[group[-1]] + 0.4]
                 ax.plot([mean.value] * 2, ends, "--", color=colour, lw=0.8, zorder=1)
     ax.set_xlabel(title)
+    if column == first_measure:  # the other one is no fraction
+        reporting.percent(ax.xaxis)
 
 guessing = mean_of_known(row["chance"] for row in rows)
 for ax, level, label in ((axes[0], guessing, "guessing"), (axes[1], 0.0, "no relation")):
     if level is not None:
-        ax.axvline(level, color="black", lw=0.8, ls=":", label=label)
+        ax.axvline(level, color=reporting.INK, lw=0.8, ls=":", label=label)
         ax.legend(loc="best")
 axes[0].set_yticks(range(len(names)), names)
 axes[0].set_ylim(len(names) - 0.5, -0.5)

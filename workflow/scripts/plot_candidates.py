@@ -31,14 +31,15 @@ for y, (_, look, rows) in enumerate(groups):
     if len(values) >= ENOUGH_FOR_A_BOX:
         line = {"color": reporting.GREY}
         ax.boxplot(values, positions=[y], orientation="horizontal", widths=0.6, showfliers=False, manage_ticks=False,
-                   boxprops=line, whiskerprops=line, capprops=line, medianprops={"color": "black"})  # fmt: skip
+                   boxprops=line, whiskerprops=line, capprops=line, medianprops={"color": reporting.INK})  # fmt: skip
     heights = [y + offset for offset in reporting.spread(len(values))]
     reporting.points(ax, values, heights, 30, look, alpha=0.75, linewidths=0)
     for row, value, height in zip(rows, values, heights, strict=True):
         if row["selected"]:
-            ax.scatter([value], [height], 170, "none", marker="*", edgecolors="black", label="selected")
+            ax.scatter([value], [height], 170, "none", marker="*", edgecolors=reporting.INK, label="selected")
 
-reporting.chance_line(ax, checks[0]["chance"])
+reporting.chance_line(ax.axvline, checks[0]["chance"])
+reporting.percent(ax.xaxis)
 
 ax.set_yticks(range(len(groups)), [label for label, _, _ in groups])
 ax.set_ylim(len(groups) - 0.5, -0.5)

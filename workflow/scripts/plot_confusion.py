@@ -4,16 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import reporting
+from matplotlib.ticker import PercentFormatter
 
 from enas_core.analysis.classes import sentence
 from enas_core.files.tables import read_table
+from enas_core.pages.contents import classes_table
+from enas_core.pages.page import table_page
 
 MOST_NAMES = 30
 """With more classes their names would not be legible."""
 
 MOST_NUMBERS = 12
 
-COLUMNS = ("class", "test_images", "answered", "correct", "accuracy", "precision")
+LIGHT, DARK = "#fefefe", "#101010"
+"""Numbers on the matrix, whose colours are the same on a dark page; so these are none that such a page changes."""
 
 
 def draw(classes: list[str], confusion: np.ndarray, path: str) -> None:
@@ -27,10 +31,10 @@ def draw(classes: list[str], confusion: np.ndarray, path: str) -> None:
         ax.set_yticks(range(len(classes)), classes)
     if len(classes) <= MOST_NUMBERS:
         for (row, column), count in np.ndenumerate(confusion):
-            colour = "white" if shares[row, column] > 0.5 else "black"
+            colour = LIGHT if shares[row, column] > 0.5 else DARK
             ax.text(column, row, str(count), ha="center", va="center", color=colour)
     ax.set(title="Answers of the final network", xlabel="answer", ylabel="class")
-    figure.colorbar(picture, label="share of the class's test images", shrink=0.7)
+    figure.colorbar(picture, label="share of the class's test images", shrink=0.7, format=PercentFormatter(1.0))
     reporting.remark(figure, [f"{sentence(confusion, classes)}."])
     reporting.save(figure, path)
 
@@ -46,6 +50,5 @@ else:
     empty, panel = reporting.panels(1)
     reporting.nothing(panel, "An earlier version has trained the network, and kept no answers.")
     reporting.save(empty, snakemake.output.figure)
-page_title = f"{snakemake.wildcards.experiment}: classes"
-table = reporting.table(page_title, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
-reporting.write_page(snakemake.output.table, page_title, [table])
+title = f"{snakemake.wildcards.experiment}: classes"
+Path(snakemake.output.table).write_text(table_page(title, [classes_table(rows)]))

@@ -17,8 +17,8 @@ def verdict(row: dict, reasons: dict[str, str]) -> list[str]:
     """What the comparison says, and what it cannot say."""
     lines = []
     if row["relative_improvement"] is not None:
-        interval = "" if row["ri_low"] is None else f", 95 % interval {row['ri_low']:+.3f} to {row['ri_high']:+.3f} %"
-        lines.append(f"Relative improvement {row['relative_improvement']:+.3f} %{interval}.")
+        interval = "" if row["ri_low"] is None else f", 95 % interval {row['ri_low']:+.3g} to {row['ri_high']:+.3g} %"
+        lines.append(f"Relative improvement {row['relative_improvement']:+.3g} %{interval}.")
     if row["p_value"] is not None:
         lines.append(f"Permutation test: p = {row['p_value']:.3g}.")
     return lines + [f"{name}: {reasons[column]}." for column, name in REMARKS.items() if column in reasons]
@@ -45,8 +45,12 @@ for x, (role, members) in enumerate(groups.items()):
             strip.plot([place] * len(accuracies), accuracies, color=look.colour, lw=0.8, marker="_", alpha=0.6)
     reporting.points(strip, places, values, 60, look, zorder=3)
     if role != "named":
-        mean = sum(values) / len(values)
-        strip.errorbar(x + 0.36, mean, std(values), fmt="_", color="black", ms=14, capsize=4, mew=1.5)
+        mean, deviation = sum(values) / len(values), std(values)
+        strip.plot([x - 0.33, x + 0.33], [mean, mean], color=reporting.INK, lw=2, zorder=4)
+        if deviation is not None:
+            strip.fill_between(
+                [x - 0.33, x + 0.33], mean - deviation, mean + deviation, color=look.colour, alpha=0.15, lw=0
+            )
     params = [network.params for network in members]
     reporting.points(sizes, params, values, 60, look, label=look.label, zorder=5 - x)
 
@@ -55,6 +59,7 @@ strip.set_xticks(range(len(groups)), labels)
 strip.set_xlim(-0.6, len(groups) - 0.4)
 strip.set(title="Found against random", ylabel="test accuracy")
 sizes.set(title="Accuracy and size", xlabel="parameters")
+reporting.percent(strip.yaxis)
 sizes.xaxis.set_major_formatter(EngFormatter(sep=""))
 sizes.legend()
 

@@ -9,6 +9,9 @@ from enas_core.analysis.results import read_checked
 from enas_core.analysis.sentences import about_signal
 from enas_core.files.tables import read_table
 
+MOST_NAMES = 60
+"""Of so many networks, those that are not random are called by name."""
+
 reporting.start(snakemake.log[0])
 metrics = read_table(Path(snakemake.input.metrics), "metrics")
 networks = [network for network in network_means(metrics) if network.shared_accuracy is not None]
@@ -23,13 +26,19 @@ for role, look in reporting.ROLES.items():
         test = [network.test_accuracy for network in members]
         reporting.points(ax, shared, test, 65, look, label=look.label)
 for network in networks:
-    if network.role != "random":
+    if network.role != "random" and len(networks) <= MOST_NAMES:
         place = network.shared_accuracy, network.test_accuracy
         ax.annotate(network.network, place, (6, 6), textcoords="offset points")
 
 if row["chance"] is not None:
-    if row["chance"] >= ax.get_xlim()[0]:  # far from the networks it would squeeze them together
-        reporting.chance_line(ax, row["chance"])
+    low, high = ax.get_xlim()
+    if low - row["chance"] <= high - low:
+        reporting.chance_line(ax.axvline, row["chance"])
+    else:  # so far away, the line would squeeze the networks together
+        place = {"xy": (0.002, 0.03), "xytext": (22, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
+        arrow = {"arrowstyle": "->", "color": reporting.GREY, "ls": ":"}
+        text = f"guessing, {100 * row['chance']:.3g} %"
+        ax.annotate(text, **place, arrowprops=arrow, color=reporting.GREY, va="center")
     text = about_signal(row, reasons)
     reporting.remark(figure, [f"{text[0].upper()}{text[1:]}."])
 
@@ -41,5 +50,7 @@ if tau.reason:
     title.append(tau.reason)
 ax.set_title("\n".join(title))
 ax.set(xlabel="validation accuracy with the shared weights", ylabel="test accuracy after training from scratch")
+reporting.percent(ax.xaxis)
+reporting.percent(ax.yaxis)
 ax.legend()
 reporting.save(figure, snakemake.output[0])

@@ -1,20 +1,23 @@
-"""What the scripts of the report share: how figures look, and tables as sortable HTML."""
+"""What the scripts of the report share: how figures look. The report's page shows them light and dark, and so knows the
+colours by name (`enas_core/pages/figures.py`)."""
 
 from __future__ import annotations
 
-import html
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 
 class Look(NamedTuple):
@@ -27,6 +30,7 @@ class Look(NamedTuple):
 
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"  # Okabe & Ito
+INK = "#1a1a1a"
 
 ROLES = {
     "searched": Look("found", ORANGE, "D", "-"),
@@ -44,6 +48,7 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
     "axes.formatter.limits": (-4, 5),
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "scatter.edgecolors": "white",  # neighbours stay apart
     "legend.frameon": False,
     "figure.facecolor": "white",
@@ -89,9 +94,54 @@ def legend(ax: Axes, **options: Any) -> None:
     ax.legend(by_label.values(), by_label.keys(), **options)
 
 
-def chance_line(ax: Axes, chance: float) -> None:
-    """Where guessing lies, on an axis of shared-weight accuracy."""
-    ax.axvline(chance, color=GREY, ls=":", lw=1.2, label="guessing")
+def percent(axis: Axis) -> None:
+    """Fractions on an axis are written per cent."""
+    axis.set_major_formatter(PercentFormatter(1.0))
+
+
+def percent_of_logarithm(ax: Axes) -> None:
+    """Small fractions, such as errors, on a logarithmic y-axis that is written per cent. To be called when all is
+    drawn."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ticks = [digit * 10.0**power for power in range(-5, 1) for digit in (1, 2, 3, 4, 5, 7)]
+    ax.set_yticks([tick for tick in ticks if low <= tick <= high])
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:g} %"))
+    ax.set_ylim(low, high)
+
+
+FEW_EPOCHS = 30
+"""Up to so many epochs, each is marked by a point."""
+
+MANY_CURVES = 100
+"""More curves of one group than so many become a band."""
+
+BAND = (5, 95)
+"""Percentiles at its edges."""
+
+
+def curves(
+    ax: Axes, values: np.ndarray, label: str, colour: str, line: str, alpha: float = 1.0, lw: float = 2.0
+) -> None:
+    """Curves of a group, thin, and their mean, thick; of many a band and their median. `values` [curves, epochs]; the
+    first epoch is number 1, as in the log."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    marker = "." if len(epochs) <= FEW_EPOCHS else None
+    middle = np.median(values, axis=0) if len(values) > MANY_CURVES else values.mean(axis=0)
+    if len(values) > MANY_CURVES:
+        low, high = np.percentile(values, BAND, axis=0)
+        ax.fill_between(epochs, low, high, color=colour, alpha=0.25 * alpha, linewidth=0)
+    elif len(values) > 1:
+        ax.plot(epochs, values.T, line, color=colour, lw=0.7, alpha=0.4 * alpha, marker=marker, ms=4)
+    ax.plot(epochs, middle, line, color=colour, lw=lw, alpha=alpha, marker=marker, ms=9, label=label)
+    ax.set_xlabel("epoch")
+    ax.locator_params(axis="x", integer=True)
+
+
+def chance_line(line: Callable[..., Any], chance: float) -> None:
+    """Where guessing lies among accuracies with shared weights; `line` is the axes' axvline or axhline."""
+    line(chance, color=GREY, ls=":", lw=1.2, label=f"guessing, {100 * chance:.3g} %")
 
 
 def remark(figure: Figure, lines: Iterable[str]) -> None:
@@ -104,57 +154,3 @@ def nothing(ax: Axes, text: str) -> None:
     """Say why a panel is empty."""
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=GREY, transform=ax.transAxes)
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 14px/1.4 Helvetica, Arial, "Liberation Sans", sans-serif; color: #1a1a1a; margin: 1.5rem }}
-h2 {{ font-size: 17px; margin: 1.5rem 0 .5rem }}
-table {{ border-collapse: collapse }}
-th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top;
-  max-width: 34rem; overflow-wrap: break-word }}
-th {{ position: sticky; top: 0; background: #f3f3f3 }}
-th button {{ all: unset; cursor: pointer; font-weight: bold }}
-th button:focus-visible {{ outline: 2px solid #0072B2 }}
-th[aria-sort=ascending] button::after {{ content: " \\25B2" }}
-th[aria-sort=descending] button::after {{ content: " \\25BC" }}
-td:first-child, td.number {{ white-space: nowrap }}
-td.long {{ min-width: 20rem }}
-td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
-</style></head><body>
-{tables}
-<script>
-for (const button of document.querySelectorAll("th button")) button.onclick = () => {{
-  const th = button.parentElement, table = th.closest("table"), body = table.tBodies[0];
-  const down = th.getAttribute("aria-sort") === "ascending";
-  for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
-  th.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const key = row => row.cells[th.cellIndex].dataset.value;
-  const compare = (a, b) => a === b ? 0 : a === "" ? 1 : b === "" ? -1  // empty cells are last
-    : (down ? -1 : 1) * (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
-  body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b))));
-}};
-</script></body></html>
-"""
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table whose rows a click on a column's name sorts."""
-    head = "".join(f"<th><button>{html.escape(name)}</button></th>" for name in columns)
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f"<h2>{html.escape(title)}</h2>\n<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _cell(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    shown = "" if value is None else str(value)
-    if isinstance(value, float):
-        shown = f"{value:.0f}" if abs(value) >= 1e5 else f"{value:.5g}"
-    key = "" if value is None else str(value)
-    style = ' class="number"' if number else ' class="long"' if len(shown) > 40 else ""
-    return f'<td{style} data-value="{html.escape(key)}">{html.escape(shown)}</td>'
-
-
-def write_page(path: str, title: str, tables: Sequence[str]) -> None:
-    """One HTML page with everything it needs."""
-    Path(path).write_text(PAGE.format(title=html.escape(title), tables="\n".join(tables)))

@@ -1,4 +1,4 @@
-"""An arc as a picture: both cells, from left to right, as one SVG.
+"""An arc as a picture: both cells, from left to right, with a legend, as one SVG.
 
 A cell is drawn in columns (Sugiyama): a node stands right of everything that it reads. A line that skips
 columns passes them in a slot of its own, shared by all readers of the same id, so that it crosses no box.
@@ -7,8 +7,10 @@ columns passes them in a slot of its own, shared by all readers of the same id, 
 from __future__ import annotations
 
 import functools
+import html
 import itertools
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +27,12 @@ COLOURS = {
 
 
 TITLES = (("Normal cell", ""), ("Reduction cell", "operations on index 0 and 1 have stride 2"))
+
+
+LEGEND = (
+    "A node adds the outputs of two operations. What no node reads is concatenated to the output.",
+    "Inputs: outputs of the previous layer (k&#8722;1) and of the one before it (k&#8722;2).",
+)
 
 
 INK, SOFT, LINE = "#1a1a1a", "#666666", "#555555"
@@ -46,6 +54,9 @@ END_WIDTH, END_HEIGHT, PORT_SPACING = 74, 50, 14  # cell input or output
 
 
 PASS_HEIGHT, SPACING, GAP, MARGIN, PADDING, TITLE_HEIGHT = 6, 18, 66, 24, 9, 34
+
+
+LEGEND_WIDTH, LEGEND_LINE, NOTE_LETTER = 616, 19, 6.6  # what the longest line needs; the mean width of a letter
 
 
 SWEEPS = 40
@@ -84,11 +95,13 @@ class Link:
         return 4.0 if self.source.kind == self.target.kind == "pass" else 1.0
 
 
-def draw(arc: MicroArc) -> str:
-    """SVG of both cells. Equal arcs give equal text."""
+def draw(arc: MicroArc, notes: Sequence[str] = ()) -> str:
+    """SVG of both cells, with the lines `notes` below them. Equal arcs and notes give equal text."""
     cells = [_Layout(cell) for cell in arc.cells]
-    width = max(cell.width for cell in cells) + 2 * MARGIN
-    height = sum(cell.height + TITLE_HEIGHT for cell in cells) + MARGIN * (len(cells) + 1)
+    inner = max(LEGEND_WIDTH, *(cell.width for cell in cells))
+    below = list(_legend([line for note in notes for line in textwrap.wrap(note, int(inner / NOTE_LETTER))]))
+    width = inner + 2 * MARGIN
+    height = sum(cell.height + TITLE_HEIGHT for cell in cells) + MARGIN * (len(cells) + 2) + LEGEND_LINE * len(below)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
         f' viewBox="0 0 {width:.0f} {height:.0f}" role="img" {FONT} font-size="13" fill="{INK}">',
@@ -105,6 +118,8 @@ def draw(arc: MicroArc) -> str:
         parts.append(f'<g transform="translate(0 {TITLE_HEIGHT})">')
         parts += [*cell.svg(), "</g></g>"]
         top += TITLE_HEIGHT + cell.height + MARGIN
+    for line, content in enumerate(below, 1):
+        parts.append(f'<g transform="translate({MARGIN} {top + LEGEND_LINE * line:.1f})">{content}</g>')
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -314,9 +329,26 @@ def _op(link: Link, x: float, plus: float) -> Iterator[str]:
     yield _path(f"M{x + OP_WIDTH:.1f} {y:.1f}L{plus:.1f} {link.target.level:.1f}")
     style = f'fill="{colour}" fill-opacity="0.22" stroke="{colour}" stroke-width="2"'
     yield _rect(x, y - OP_HEIGHT / 2, OP_WIDTH, OP_HEIGHT, 12, style)
-    yield _text(
-        x + OP_WIDTH / 2, y + 4.5, link.op.replace("_", " ").replace("3x3", "3&#215;3").replace("5x5", "5&#215;5")
-    )
+    yield _text(x + OP_WIDTH / 2, y + 4.5, _op_name(link.op))
+
+
+def _legend(notes: Sequence[str]) -> Iterator[str]:
+    """Lines below the cells: what the colours are, how to read the picture, the arc, and what there is to say of it."""
+    step = LEGEND_WIDTH / len(COLOURS)
+    keys = []
+    for position, (op, colour) in enumerate(COLOURS.items()):
+        x = position * step
+        keys.append(_rect(x, -10, 18, 12, 4, f'fill="{colour}" fill-opacity="0.22" stroke="{colour}" stroke-width="2"'))
+        keys.append(_text(x + 25, 0, _op_name(op), SMALL, anchor="start"))
+    yield "".join(keys)
+    for line in LEGEND:
+        yield _text(0, 0, line, SMALL, anchor="start")
+    for line in notes:
+        yield _text(0, 0, html.escape(line), 'font-size="12"', anchor="start")
+
+
+def _op_name(op: str) -> str:
+    return op.replace("_", " ").replace("3x3", "3&#215;3").replace("5x5", "5&#215;5")
 
 
 _DRAWN = {"input": _input, "node": _node, "pass": _pass, "output": _output}

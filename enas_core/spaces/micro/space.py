@@ -73,10 +73,10 @@ class Micro(SearchSpace):
         assert isinstance(arc, MicroArc)
         return {"genotype": arc.genotype(), "json": arc.to_json()}
 
-    def draw(self, arc: Arc) -> str:
+    def draw(self, arc: Arc, notes: Sequence[str] = ()) -> str:
         """Both cells."""
         assert isinstance(arc, MicroArc)
-        return drawing.draw(arc)
+        return drawing.draw(arc, notes)
 
     # --- networks
 
