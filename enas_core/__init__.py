@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-__version__ = "0.2.0.dev0"
-"""Of this code, installed or not: `pyproject.toml` reads it here. `.dev0`: on the way to the release of that number."""
+from enas_core.version import VERSION as __version__  # noqa: F401, N811  # the name that Python packages have for it
 
-# Importing this package imports nothing else: every command does, and most need neither torch nor numpy. A module that
-# imports torch imports numpy first: torch would import it, and go on with half of it when a signal interrupts that.
+# Importing this package imports nothing else but its version: every command does, and most need neither torch nor numpy.
+# A module that imports torch imports numpy first: torch would import it, and go on with half of it when a signal
+# interrupts that.
 
 
 def __getattr__(name: str) -> Any:

@@ -22,11 +22,11 @@ from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, Unknow
 from cyclopts import MissingArgumentError as MissingOptionError
 from pydantic import BaseModel, Field, TypeAdapter
 
-from enas_core import __version__
 from enas_core.console import RunError, UserError, log, reader_has_gone, start_logging, stop_logging
 from enas_core.fields import Seed
 from enas_core.files.inputs import Inputs
 from enas_core.settings.workflow import Workflow
+from enas_core.version import VERSION
 
 if TYPE_CHECKING:
     import torch
@@ -164,7 +164,7 @@ def command_line_of(name: str) -> App:
 
 def version() -> str:
     """The version of this code."""
-    return __version__
+    return VERSION
 
 
 def run_app(app: App, arguments: Sequence[str] | None = None) -> int:

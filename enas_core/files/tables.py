@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from enas_core import __version__
 from enas_core.console import UserError
 from enas_core.files.atomic import atomic_path
 from enas_core.files.columns import Column
 from enas_core.files.schemas import SCHEMAS, TABLES
+from enas_core.version import VERSION
 
 ROUNDING = 1e-6
 """So much beyond its bounds a computed number may be."""
@@ -38,7 +38,7 @@ def provenance(device: str, fingerprint: str, settings: Mapping[str, Any] | None
     """What made a file: versions, git commit, device, the settings and their fingerprint. The settings are left out
     where only their fingerprint is known, as of what an earlier version made."""
     made_by = {
-        "enas_version": __version__,
+        "enas_version": VERSION,
         "git_commit": _git_commit(),
         "source_digest": _source_digest(),
         "torch_version": importlib.metadata.version("torch"),
