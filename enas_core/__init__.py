@@ -10,8 +10,8 @@ from typing import Any
 
 from enas_core.version import VERSION as __version__  # noqa: F401, N811  # the name that Python packages have for it
 
-# Importing this package imports nothing else but its version: every command does, and most need neither torch nor numpy.
-# A module that imports torch imports numpy first: torch would import it, and go on with half of it when a signal
+# Importing this package imports nothing else but its version: every command does so, and most need neither torch nor
+# numpy. A module that imports torch imports numpy first: torch would import it, and go on with half of it when a signal
 # interrupts that.
 
 
