@@ -779,11 +779,7 @@ template <typename T> struct Behind {
         }
     }
   }
-  static int columns(at::TensorList blocks) {
-    int count = 0;
-    for (const Tensor& block : blocks) count += block.size(1);
-    return count;
-  }
+  static constexpr bool gives_gradient = true;
   // `work(block, row, column)`: where the weights of each block lie in the matrix.
   template <typename F> static void for_blocks(at::TensorList blocks, const F& work) {
     for (int at = 0, i = 0; i < int(blocks.size()); at += blocks[i++].size(1)) work(blocks[i], 0, at);
@@ -831,11 +827,43 @@ template <typename T> struct Halved {
       for (int c = 0; c < channels; c++) to[target + c] = with_relu && !(in[source + c] > 0) ? T(0) : from[source + c];
     });
   }
-  static int columns(at::TensorList blocks) { return blocks[0].size(1) + blocks[1].size(1); }
+  static constexpr bool gives_gradient = true;
   template <typename F> static void for_blocks(at::TensorList blocks, const F& work) {
     work(blocks[0], 0, 0);
     work(blocks[1], int(blocks[0].size(0)), int(blocks[0].size(1)));
   }
+};
+
+// The 3x3 pixels around each pixel of an image (zeros beyond the border), with all their channels: what a 3x3 convolution
+// of stride 1 sums over. Images get no gradient.
+template <typename T> struct Patches {
+  const T* data;
+  int channels, size, total;
+  static constexpr bool gives_gradient = false;
+
+  explicit Patches(const Tensor& x)
+      : data(x.data_ptr<T>()), channels(x.size(1)), size(x.size(2)), total(9 * channels) {}
+
+  void gather(int64_t image, T* to) const {
+    const T* from = data + image * size * size * channels;
+    int three = 3 * channels;
+    for (int y = 0; y < size; y++)
+      for (int x = 0; x < size; x++)
+        for (int row = y - 1; row <= y + 1; row++, to += three) {
+          const T* left = from + (row * size + x - 1) * channels;
+          bool inside = row >= 0 && row < size;
+          if (inside && x > 0 && x + 1 < size) {
+            for (int i = 0; i < three; i++) to[i] = left[i];
+            continue;
+          }
+          for (int i = 0; i < three; i++) {
+            int column = x - 1 + i / channels;
+            to[i] = inside && column >= 0 && column < size ? left[i] : T(0);
+          }
+        }
+  }
+  void scatter(int64_t, const T*, const T*) const {}
+  template <typename F> static void for_blocks(at::TensorList blocks, const F& work) { work(blocks[0], 0, 0); }
 };
 
 template <typename T, typename Inputs> struct ConvNorm {
@@ -896,6 +924,7 @@ template <typename T, typename Inputs> struct ConvNorm {
         });
         inputs.gather(image, in);
         add_outer(dz, rows, in, total, pixels, sums[part].data());
+        if (!Inputs::gives_gradient) continue;
         product(dz, rows, pixels, rows, unmixing.data(), rounded_up(total, V), total, din, total);
         inputs.scatter(image, in, din);
       }
@@ -998,6 +1027,35 @@ Tensor halve(const Tensor& x, at::TensorList blocks, const Tensor& weight, const
   int64_t size = (x.size(2) + 1) / 2;
   check(x, weight.numel(), size * size);
   return HalveFunction::apply(x, blocks, weight, bias, with_relu, kept);
+}
+
+struct StemFunction : torch::autograd::Function<StemFunction> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& images, const Tensor& conv, const Tensor& weight,
+                        const Tensor& bias, at::TensorList kept) {
+    Tensor x = images.contiguous(at::MemoryFormat::ChannelsLast), block = conv.permute({0, 2, 3, 1}).flatten(1).contiguous();
+    auto result = BY_TYPE(weight.scalar_type(), ConvNorm<T, Patches<T>>::forward(
+        Patches<T>(x), x, {block}, weight, bias, kept));
+    save(ctx, {x}, {block}, weight, result, kept);
+    return result[0];
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    variable_list saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &block = saved[1], &weight = saved[2], &z = saved[3];
+    Norm norm{saved[4], saved[5]};
+    Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    variable_list of_weights = BY_TYPE(weight.scalar_type(), ConvNorm<T, Patches<T>>::backward(
+        Patches<T>(x), dy, {block}, weight, z, norm));
+    Tensor of_conv = of_weights[0].view({block.size(0), 3, 3, x.size(1)}).permute({0, 3, 1, 2}).contiguous();
+    variable_list result{Tensor(), of_conv, of_weights[1], of_weights[2]};
+    result.resize(result.size() + ctx->saved_data["kept"].toInt());
+    return result;
+  }
+};
+
+Tensor stem(const Tensor& x, const Tensor& conv, const Tensor& weight, const Tensor& bias, at::TensorList kept) {
+  check(x, weight.numel(), x.size(2) * x.size(2));
+  TORCH_CHECK(!x.requires_grad(), "this operator gives images no gradient");
+  return StemFunction::apply(x, conv, weight, bias, kept);
 }
 
 // ---- pooling 3x3, stride 1 ---------------------------------------------------------------------------------------
@@ -1162,6 +1220,7 @@ TORCH_LIBRARY(enas, m) {
   m.def("sep_conv(Tensor x, Tensor[] weights, int stride, Tensor[] kept) -> Tensor", &sep_conv);
   m.def("conv_norm(Tensor[] maps, Tensor[] blocks, Tensor weight, Tensor bias, Tensor[] kept) -> Tensor", &conv_norm);
   m.def("halve(Tensor x, Tensor[] blocks, Tensor weight, Tensor bias, bool with_relu, Tensor[] kept) -> Tensor", &halve);
+  m.def("stem(Tensor x, Tensor conv, Tensor weight, Tensor bias, Tensor[] kept) -> Tensor", &stem);
   m.def("avg_pool(Tensor x) -> Tensor", &avg_pool);
   m.def("max_pool(Tensor x) -> Tensor", &max_pool);
 }

@@ -47,6 +47,9 @@ class Kernels(Protocol):
     ) -> Tensor:
         """ReLU or not, 1x1 convolutions of every other pixel and of those one down and to the right, batch norm."""
 
+    def stem(self, x: Tensor, conv: Tensor, weight: Tensor, bias: Tensor, kept: list[Tensor]) -> Tensor:
+        """3x3 convolution and batch norm of images, which get no gradient."""
+
     def avg_pool(self, x: Tensor) -> Tensor:
         """Average over 3x3 pixels; those beyond the border are not counted."""
 

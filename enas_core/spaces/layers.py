@@ -240,9 +240,17 @@ class Classifier(nn.Linear):
         return super().forward(x.to(self.weight.dtype))
 
 
-def stem(in_channels: int, out_channels: int, tracking: bool) -> nn.Sequential:
-    """What comes before the first layer."""
-    return nn.Sequential(conv(in_channels, out_channels, 3), BatchNorm(out_channels, tracking))
+class PlainStem(nn.Sequential, Fused):
+    """What comes before the first layer: 3x3 convolution, batch norm."""
+
+    def __init__(self, in_channels: int, out_channels: int, tracking: bool) -> None:
+        super().__init__(conv(in_channels, out_channels, 3), BatchNorm(out_channels, tracking))
+
+    def forward(self, images: Tensor) -> Tensor:
+        convolution, norm = self
+        if self.kernels is not None and norm.takes_batch_statistics and not images.requires_grad:
+            return self.kernels.stem(images, convolution.weight, norm.weight, norm.bias, norm.kept())
+        return norm(convolution(images))
 
 
 class StridedStem(nn.Module):

@@ -5,7 +5,7 @@ from torch import nn
 
 from enas_core.console import UserError
 from enas_core.fields import Count, Settings
-from enas_core.spaces.layers import BatchNorm, Classifier, conv, stem
+from enas_core.spaces.layers import BatchNorm, Classifier, PlainStem, conv
 from enas_core.spaces.networks import Network, Supernet
 from enas_core.spaces.space import Arc, Decision, SearchSpace
 
@@ -31,7 +31,7 @@ class Chained:
 
     def build(self, shape, links, tracking):
         self.shape, self.depth, self.paths, self.num_features = shape, shape.num_layers, len(links), shape.num_filters
-        self.stem = stem(shape.in_channels, shape.num_filters, tracking)
+        self.stem = PlainStem(shape.in_channels, shape.num_filters, tracking)
         links = [[op(shape.num_filters, tracking) for op in ops] for _ in range(self.depth) for ops in links]
         self.links = nn.ModuleList(map(nn.ModuleList, links))
         self.fc = Classifier(shape.num_filters, shape.num_classes)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from enas_core.spaces import kernels as kernels_module
 from enas_core.spaces.kernels import SMALLEST_ROW, load_kernels
-from enas_core.spaces.layers import BatchNorm, use_kernels
+from enas_core.spaces.layers import BatchNorm, PlainStem, use_kernels
 from enas_core.spaces.micro.arc import OPS
 from enas_core.spaces.micro.operations import AvgPool, FactorizedReduction, MaxPool, ReLUConvBN, SepConv, build_op
 from enas_core.spaces.micro.sampling import uniform_arc
@@ -43,14 +43,15 @@ def _threads():
     torch.set_num_threads(before)
 
 
-def everything(module, x, seed):
+def everything(module, x, seed, of_input=True):
     """Output, gradients and batch statistics of a call whose output gets a random gradient."""
     module.zero_grad()
-    x = x.detach().clone().requires_grad_()
+    x = x.detach().clone().requires_grad_(of_input)
     y = module(x)
     y.backward(torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(seed)))
     kept = [t.clone() for norm in module.modules() if isinstance(norm, BatchNorm) for t in norm.kept()]
-    return [y.detach(), x.grad, *(p.grad.clone() for p in module.parameters()), *kept]
+    gradients = [x.grad] if of_input else []
+    return [y.detach(), *gradients, *(p.grad.clone() for p in module.parameters()), *kept]
 
 
 LAYERS = {
@@ -93,6 +94,32 @@ def test_layers_compute_the_same(kernels, layer, channels, size, images, stride,
     use_kernels(module, kernels)
     for one, other in zip(everything(module, x, seed), plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+@needs_compiler
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    channels=st.integers(1, 4),
+    filters=st.integers(3, 37),
+    size=st.integers(3, 13),
+    images=st.integers(2, 5),
+    tracking=st.booleans(),
+    channels_last=st.booleans(),
+    parts=st.integers(1, 3),
+)
+def test_a_stem_computes_the_same(kernels, channels, filters, size, images, tracking, channels_last, parts):
+    threads(parts)
+    torch.manual_seed(size)
+    module = PlainStem(channels, filters, tracking).double()
+    x = torch.randn(images, channels, size, size, dtype=torch.float64)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    plain = everything(module, x, 0, of_input=False)
+    use_kernels(module, kernels)
+    for one, other in zip(everything(module, x, 0, of_input=False), plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    # Who asks for the gradient of the images gets it, from torch's operators.
+    assert everything(module, x, 0)[1] is not None
 
 
 @needs_compiler

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from enas_core.spaces.layers import StridedStem, concatenate, stem
+from enas_core.spaces.layers import PlainStem, StridedStem, concatenate
 from enas_core.spaces.micro.arc import OPS, CellNodes, loose_ids
 from enas_core.spaces.micro.operations import FactorizedReduction, ReLUConvBN, build_op
 from enas_core.spaces.micro.stem import FeatureMap, halved
@@ -27,7 +27,7 @@ def reduction_layers(num_layers: int) -> tuple[int, int]:
 def build_stem(shape: NetworkShape, tracking: bool) -> nn.Module:
     """What comes before the first layer; `enter` calls it."""
     if shape.stem == "plain":
-        return stem(shape.in_channels, 3 * shape.num_filters, tracking)
+        return PlainStem(shape.in_channels, 3 * shape.num_filters, tracking)
     return StridedStem(shape.in_channels, shape.num_filters, tracking)
 
 
