@@ -87,6 +87,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         | {"test_images": _I, "answered": _I, "correct": _I, "accuracy": _F, "precision": _F}
     ),
     "confusion": pa.schema({"experiment": _S, "dataset": _S, "class": _S, "answer": _S, "images": _I}),
+    "predictions": pa.schema(
+        {"file": _S, "class": _S, "rank": _I, "answer": _S, "probability": _F, "correct": _B, "error": _S}
+    ),
     "ablation": pa.schema(
         {"experiment": _S, "dataset": _S, "variant": _S, "preset": _S, "key": _S, "seed": _I}
         | SIGNAL_CHECK
@@ -121,6 +124,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 * `classes` and `confusion` are of the final network and the test images after its last epoch. `answered` counts the
   images for which the class was the answer; `accuracy` is correct / test_images, `precision` correct / answered, null
   where there are none. `confusion` has a row for each pair of classes.
+* `predictions` has a row for each image and each of its likeliest classes: `rank` 1 is the likeliest. `class` is the
+  one in whose folder the image lies, null where it lies in none, and `correct` whether the answer is that. `error` says
+  why an image could not be read; it then has one row without an answer.
 * `comparison`: see `enas_core.analysis.comparison.summarise`.
 * `ablation` has one row a search of a variant of `experiment`: `preset` with the search setting `key` changed to the
   other preset's value, null for the preset itself. The columns of `signal` follow; `candidates_mean` is the children's

@@ -18,8 +18,8 @@ from preparing import assert_refused, encoded, load, pixels, run, stage_settings
 
 from enas_core.data import own as own_images
 from enas_core.data.arrays import ImageFile
-from enas_core.data.pictures import Form, formed
 from enas_core.data.prepare import prepare
+from enas_core.files.pictures import Form, formed
 from enas_core.settings.stages import to_json
 
 
@@ -82,7 +82,7 @@ def test_grey_images(tmp_path, photos):
 def test_the_number_of_cores_changes_nothing(tmp_path, photos, monkeypatch):
     sums = []
     for cores in (1, 5):
-        monkeypatch.setattr(own_images, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(own_images, "cores", lambda cores=cores: cores)
         sums.append(prepare(own(), photos, tmp_path / str(cores))["sha256"])
     assert sums[0] == sums[1]
 
@@ -90,7 +90,7 @@ def test_the_number_of_cores_changes_nothing(tmp_path, photos, monkeypatch):
 def test_all_cores_decode(tmp_path, photos, monkeypatch):
     """Two threads meet in the middle of two images, which one thread alone never would."""
     meeting = threading.Barrier(2, timeout=60)
-    monkeypatch.setattr(own_images, "_cores", lambda: 2)
+    monkeypatch.setattr(own_images, "cores", lambda: 2)
     first = iter([True, True])
 
     def waiting(*arguments):

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from enas_core.data.pictures import read_image
+from enas_core.files.pictures import read_image
 
 SIZE = 8
 
