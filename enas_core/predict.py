@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -52,7 +52,8 @@ def predict(
     if not 1 <= top <= len(trained.classes):
         raise UserError(f"--top: {top} is out of range 1..{len(trained.classes)}")
     files = listed(images, trained.classes)
-    tally, rows = Tally(top), []
+    tally = Tally(top)
+    rows: list[dict[str, Any]] = []
     for answer in answers(trained, files, top, own_device):
         tally.add(answer)
         if answer.problem is not None:

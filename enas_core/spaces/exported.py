@@ -133,7 +133,10 @@ def _write_onnx(program: torch.export.ExportedProgram, facts: dict[str, str], pa
     versions = {f"{name}_version": importlib.metadata.version(name) for name in NEEDED}
     found.model.metadata_props.update(facts | versions)
     found.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait leave their core
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run([OUTPUT], {INPUT: images})[0]
 
 
@@ -141,8 +144,8 @@ def _write_program(program: torch.export.ExportedProgram, facts: dict[str, str],
     """As `torch.export` saves it; returns what the written file computes."""
     with path.open("wb") as file:
         torch.export.save(program, file, extra_files={METADATA: json.dumps(facts, ensure_ascii=False)})
-    with path.open("rb") as file:
-        module = torch.export.load(file).module()
+    with path.open("rb") as written:
+        module = torch.export.load(written).module()
 
     @torch.no_grad()
     def run(images: NDArray[np.generic]) -> NDArray[np.float32]:

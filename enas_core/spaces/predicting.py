@@ -76,9 +76,8 @@ class Predicting(nn.Module):
                     f"a tensor of {images.dtype}: tensors are normalised already; pixels belong in an array"
                 )
             return images.to(device)
-        several = images if _are_several(images) else [images]
         with warnings.catch_warnings(action="ignore"):
-            pixels = [self._pixels(image) for image in several]
+            pixels = [self._pixels(image) for image in _listed(images)]
         return self.normalised(torch.from_numpy(np.stack(pixels)).to(device))
 
     def predict(self, images: SomeImages) -> dict[str, float] | list[dict[str, float]]:
@@ -113,6 +112,14 @@ def _are_several(images: SomeImages) -> bool:
     if isinstance(images, np.ndarray | Tensor):
         return images.ndim == 4
     return not isinstance(images, str | Path | Image.Image)
+
+
+def _listed(images: SomeImage | Sequence[SomeImage]) -> list[SomeImage]:
+    if isinstance(images, str | Path | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray) and images.ndim != 4:
+        return [images]
+    return list(images)
 
 
 def _picture(pixels: NDArray[np.uint8]) -> Image.Image:

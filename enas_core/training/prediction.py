@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -110,9 +110,9 @@ def _answered(
             yield Answer(file, [], [], str(found))
 
 
-def rows_of(answer: Answer) -> Iterator[dict[str, object]]:
+def rows_of(answer: Answer) -> Iterator[dict[str, Any]]:
     """Rows of the table `predictions`: one for each of the likeliest classes, or one that says why there are none."""
-    about = {"file": os.fspath(answer.file.path), "class": answer.file.class_name}
+    about: dict[str, Any] = {"file": os.fspath(answer.file.path), "class": answer.file.class_name}
     if answer.problem is not None:
         yield about | {"error": answer.problem}
     for rank, (name, probability) in enumerate(answer.classes, start=1):

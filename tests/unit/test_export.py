@@ -74,7 +74,9 @@ def test_a_file_beside_the_network(
 ) -> None:
     code, line = run(capsys, results / "final.pt", *options)
     assert code == 0
-    said = rf"{results / name}: logits differ from the network's by \d\.\de-\d\d at most, of random and 18 test images"
+    said = (
+        rf"{results / name}: logits differ from the network's by \d\.\de[-+]\d\d at most, of random and 18 test images"
+    )
     assert re.fullmatch(said, line)
     assert (results / name).is_file()
 

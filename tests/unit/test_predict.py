@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+import enas_core
 from enas_core import predict
 from enas_core.files.tables import read_provenance, read_table
 from enas_core.spaces.micro.network import MicroNetwork
@@ -186,7 +187,8 @@ def folder(tmp_path):
 
 
 def test_a_folder_becomes_a_table(network_file, folder, tmp_path, capsys):
-    path, network = network_file(3)
+    path, _ = network_file(3)
+    network = enas_core.load(path)
     code, lines, error = run(capsys, path, folder, "--out", tmp_path / "p.parquet", "--top", 2)
     assert (code, lines) == (0, [])
     rows = read_table(tmp_path / "p.parquet", "predictions")
