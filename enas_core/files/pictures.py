@@ -2,7 +2,7 @@
 network is asked about, which goes the same way.
 
 * The orientation that a camera has recorded (EXIF) is obeyed. Of several frames the first one counts.
-* Palette, CMYK, YCbCr and the like become RGB; transparent parts become white.
+* Palette, CMYK, YCbCr, CIELAB and the like become RGB; transparent parts become white.
 * Of 16 bits the upper eight are kept. Numbers beyond 16 bits and floating-point ones, whose range nobody knows, are
   refused.
 """
@@ -67,7 +67,8 @@ def read_image(path: Path, form: Form) -> Picture:
         found = f"{image.width}x{image.height}"
         resized = f"resized from {found}" if image.width == image.height else f"the middle of {found} resized"
         changes.append(f"{resized} to {side}x{side}")
-    return Picture(pixels_of(image, form), changes)
+    with _readable(str(path)):
+        return Picture(pixels_of(image, form), changes)
 
 
 def decode(where: str, content: bytes) -> tuple[str, Image.Image]:
@@ -121,6 +122,8 @@ def in_mode(image: Image.Image, mode: str) -> Image.Image:
     """Grey or RGB, transparent parts on white, 16 bits reduced to 8 (Pillow would clip them)."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # which Pillow cannot turn into grey at once
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -151,4 +154,5 @@ def formed(where: str, content: bytes, form: Form) -> np.ndarray:
             f"{where}: is {image.width}x{image.height}, expected {form.size}x{form.size};"
             " dataset.image_size says to which size images are brought"
         )
-    return pixels_of(image, form)
+    with _readable(where):
+        return pixels_of(image, form)

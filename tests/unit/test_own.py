@@ -188,6 +188,21 @@ def test_print_colours():
     assert np.abs(found.astype(int) - [0, 255, 255]).max() <= 3
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_as_the_eye_tells_them(channels):
+    """CIELAB: half as light as white, without a colour."""
+    found = grey(file_of(Image.new("LAB", (4, 4), (128, 128, 128)), format="TIFF"), channels)
+    assert np.abs(found.astype(int) - 119).max() <= 2
+
+
+def test_a_conversion_that_fails_is_the_file_s_fault(tmp_path, photos, monkeypatch):
+    def fails(*_):
+        raise ValueError("conversion not supported")
+
+    monkeypatch.setattr("enas_core.files.pictures.in_mode", fails)
+    assert_refused(tmp_path, own(), photos, "train/checked/0000.", "not a readable image: conversion not supported")
+
+
 def test_of_16_bits_the_upper_ones_are_kept():
     image = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4111
     assert (grey(encoded(image)) == image // 256).all()
