@@ -21,6 +21,7 @@ COMMANDS = {
         "select_arc": "Score arcs with the shared weights and select the best of the policy's own.",
         "augment": "Train one arc from scratch; resumes what was interrupted.",
         "final": "Choose among search seeds by shared validation accuracy, never by test accuracy.",
+        "export": "Write a trained network as a file that runs without this project, and check it.",
         "class_accuracy": "Write how well a trained network tells each class, and what it takes it for.",
         "compare": "Compare found with random networks, and experiments with each other.",
         "ablation": "Compare variants of a search: which of its settings matter.",
@@ -30,7 +31,7 @@ COMMANDS = {
         "plan": "Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.",
         "show_arc": "Print an arc with its network's parameters and MACs, and draw its picture.",
         "report": "Write a page on one or several experiments that opens on the answer.",
-        "predict": "Print class and probability (0..1) of image files, one line each.",
+        "predict": "Give class and probability (0..1) of images, in files or folders.",
         "from_flags": "Turn command lines of the original's main.py into an experiment of config.yaml.",
     },
 }

@@ -1,6 +1,7 @@
-"""Command `predict`: classes and probabilities of image files.
+"""Command `predict`: classes and probabilities of images.
 
-Reads a trained network, such as `final.pt`, and images in any common format; prints a line for each.
+Reads a trained network, such as `final.pt`, and image files in any common format, or folders of them; prints a line for
+each image, or writes a table. What cannot be read is said, and costs the others nothing.
 """
 
 from __future__ import annotations
@@ -8,13 +9,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from enas_core.console import UserError
-from enas_core.data.pictures import FORMATS, read_image
+from enas_core.console import UserError, log
+from enas_core.files.atomic import require_writable
+from enas_core.files.pictures import FORMATS
+from enas_core.files.tables import provenance, write_table
 from enas_core.options import DEFAULT_DEVICE, Device, run_command
+
+if TYPE_CHECKING:
+    from enas_core.training.prediction import Answer
 
 
 def predict(
@@ -22,30 +28,58 @@ def predict(
     images: Annotated[
         Sequence[Path],
         Parameter(
-            help=f"image files ({', '.join(FORMATS)}); converted and resized as the network needs, which is said"
+            help=f"image files ({', '.join(FORMATS)}), or folders of them; prepared as those that the network was"
+            " trained on. Where a folder has sub-folders called like the classes, the accuracy is said"
         ),
     ],
     /,
     *,
-    top: Annotated[int, Parameter(help="classes to print, most likely first")] = 1,
+    top: Annotated[int, Parameter(help="classes to give, most likely first")] = 1,
+    out: Annotated[Path | None, Parameter(help="table to write (predictions.parquet) instead of lines")] = None,
     device: Device = DEFAULT_DEVICE,
 ) -> None:
-    """Print class and probability (0..1) of image files, one line each."""
+    """Give class and probability (0..1) of images, in files or folders."""
+    if out is not None:
+        require_writable(out.parent)
     import torch
 
     from enas_core.spaces.saved import load_network
-    from enas_core.training.device import pick_device
-    from enas_core.training.prediction import likeliest
+    from enas_core.training.device import describe_device, pick_device
+    from enas_core.training.prediction import Tally, answers, listed, rows_of
 
     own_device = pick_device(device, torch.get_num_threads())
     trained = load_network(network)
     if not 1 <= top <= len(trained.classes):
         raise UserError(f"--top: {top} is out of range 1..{len(trained.classes)}")
-    size, channels = trained.shape.image_size, trained.shape.in_channels
-    pictures = [read_image(path, size, channels) for path in images]
-    for path, picture, classes in zip(images, pictures, likeliest(trained, pictures, top, own_device), strict=True):
-        found = ", ".join(f"{name} {probability:.4f}" for name, probability in classes)
-        print(f"{path}: {found}" + (f" ({', '.join(picture.changes)})" if picture.changes else ""))
+    files = listed(images, trained.classes)
+    tally = Tally(top)
+    rows: list[dict[str, Any]] = []
+    for answer in answers(trained, files, top, own_device):
+        tally.add(answer)
+        if answer.problem is not None:
+            if len(files) == 1:
+                raise UserError(answer.problem)
+            log.warning("error: %s", answer.problem)
+        if out is not None:
+            rows += rows_of(answer)
+        elif answer.problem is None:
+            print(line_of(answer))
+
+    if not tally.read:
+        raise UserError(f"none of {len(files)} images could be read")
+    if out is not None:
+        made_by = provenance(describe_device(own_device), trained.provenance.get("config_fingerprint", "unknown"))
+        write_table(out, "predictions", rows, made_by | {"network": str(network)})
+    if len(files) > 1 or out is not None:
+        log.info("%s", tally)
+    if out is None and tally.unreadable:
+        raise UserError(f"{tally.unreadable} of {len(files)} images could not be read")
+
+
+def line_of(answer: Answer) -> str:
+    """What is printed of one image."""
+    found = ", ".join(f"{name} {probability:.4f}" for name, probability in answer.classes)
+    return f"{answer.file.path}: {found}" + (f" ({', '.join(answer.changes)})" if answer.changes else "")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,8 @@ from enas_core.data.collection import PARTS, Collection, Encoded, require_classe
 from enas_core.data.folder import list_folder
 from enas_core.data.order import Positions, divide, stratified_order
 from enas_core.data.own_parquet import list_parquet
-from enas_core.data.pictures import Form, decode, formed
+from enas_core.data.parallel import cores, in_parallel
+from enas_core.files.pictures import Form, decode, formed
 from enas_core.settings.dataset import Source
 
 CHANNELS = {"grey": 1, "rgb": 3}
@@ -118,7 +118,7 @@ def write_own(
     """Write the arrays of images of the user's own to `targets`, by the array's name. Returns what the manifest says of
     them. `check` is called once everything is written."""
     collection = list_own(source, data_path)
-    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(_cores()) as pool:
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(cores()) as pool:
         skipped: list[str] = []
         if source.skip_unreadable:
             collection, skipped = _readable_ones(collection, pool)
@@ -165,15 +165,10 @@ def _written_images(
         for name, listed in collection.parts.items():
             outputs = [(output.part, forms[output.part], output.positions) for output in layout.outputs[name]]
             work = ((i, image, outputs) for i, image in enumerate(listed.images()))
-            for result in progress(_in_parallel(pool, _prepared, work), f"decoding {name}", total=len(listed)):
+            for result in progress(in_parallel(pool, _prepared, work), f"decoding {name}", total=len(listed)):
                 for part, position, pixels in result.images:
                     files[part].put(position, pixels)
                 yield result
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 # --- decoding -----------------------------------------------------------------------------------------------------
@@ -223,7 +218,7 @@ def _readable_ones(collection: Collection, pool: ThreadPoolExecutor) -> tuple[Co
     problems: list[str] = []
     parts = {}
     for name, listed in collection.parts.items():
-        found = list(progress(_in_parallel(pool, _problem, listed.images()), f"checking {name}", total=len(listed)))
+        found = list(progress(in_parallel(pool, _problem, listed.images()), f"checking {name}", total=len(listed)))
         kept = np.array([problem is None for problem in found])
         problems += [problem for problem in found if problem is not None]
         parts[name] = listed.only(kept)
@@ -250,32 +245,6 @@ def _forms(collection: Collection, source: Source) -> dict[str, Form]:
         return dict.fromkeys(("train", "test"), Form(channels, None, image.width))
     resize_to = source.resize_to or size
     return {"train": Form(channels, resize_to, resize_to), "test": Form(channels, resize_to, size)}
-
-
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-def _in_parallel(pool: ThreadPoolExecutor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """The results of `work`, in the order of `items`, of which only a few are under way at a time."""
-    waiting: deque[Future[B]] = deque()
-    with _cancelled_at_the_end(waiting):
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 4 * _cores():
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-@contextmanager
-def _cancelled_at_the_end(waiting: deque[Future[B]]) -> Iterator[None]:
-    """What has not begun when an error ends the work need not begin."""
-    try:
-        yield
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 class _Digests:

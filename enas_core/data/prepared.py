@@ -27,6 +27,7 @@ from enas_core.data.arrays import file_sha256
 from enas_core.data.manifest import MANIFEST, Manifest, read_manifest
 from enas_core.files.atomic import write_text
 from enas_core.settings.training import Training
+from enas_core.spaces.predicting import normalisation
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -146,8 +147,7 @@ def load_prepared(folder: Path, device: torch.device, on_device: str = "auto") -
                 f"{folder}: manifest.json counts {count} {part} images, there are {len(arrays[f'{part}_labels'])}"
             )
 
-    deviation = torch.tensor(manifest.std).clamp_min(1e-8)
-    scale, shift = 1 / (255 * deviation), -torch.tensor(manifest.mean) / deviation
+    scale, shift = normalisation(manifest.mean, manifest.std)
     if on_device == "auto":
         images = arrays["train_images"].nbytes + arrays["test_images"].nbytes
         on_device = "always" if fit_on(device, images) else "never"

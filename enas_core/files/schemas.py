@@ -274,6 +274,19 @@ CONFUSION = Table(
     },
 )
 
+PREDICTIONS = Table(
+    "an image and one of its likeliest classes, or an image that could not be read",
+    {
+        "file": text("The image."),
+        "class": text("The class in whose folder the image lies; null where it lies in none.", null=True),
+        "rank": count("", "1 is the likeliest; null where the image could not be read.", 1, null=True),
+        "answer": text("The class; null where the image could not be read.", null=True),
+        "probability": fraction("The network's; null where the image could not be read.", null=True),
+        "correct": mark("Whether the answer is the class of the folder; null where there is none.", null=True),
+        "error": text("Why the image could not be read; null where it could.", null=True),
+    },
+)
+
 ABLATION = Table(
     "a search of a variant of the experiment",
     {
@@ -307,6 +320,7 @@ TABLES: dict[str, Table] = {
     "comparison": COMPARISON,
     "classes": CLASSES,
     "confusion": CONFUSION,
+    "predictions": PREDICTIONS,
     "ablation": ABLATION,
 }
 """By the kind that a file's metadata names."""

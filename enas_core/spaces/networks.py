@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enas_core.spaces.layers import BN_DECAY, BatchNorm, Classifier, Reducer
+from enas_core.spaces.predicting import Predicting
 from enas_core.spaces.space import Arc, NetworkShape
 
 Outputs = tuple[Tensor, Tensor | None]
@@ -71,21 +72,15 @@ class Supernet(_Trainable):
         """Values of the weights that the child `arc` uses, without auxiliary head."""
 
 
-class Network(_Trainable):
-    """One arc's own network. A loaded one also has the facts below. Calls as those of `Supernet`, without an arc.
+class Network(_Trainable, Predicting):
+    """One arc's own network. A loaded one also has the facts of `Predicting`. Calls as those of `Supernet`, without an
+    arc.
 
     A subclass calls `follow_norms` when it is built, and ends its calls with `finish`, which moves the averages."""
 
     arc: Arc
     bn_zero_debias: bool
     num_updates: Tensor
-
-    classes: list[str]
-    mean: list[float]
-    """Of each channel, of pixels in 0..1."""
-    std: list[float]
-    experiment: str
-    test_accuracy: float
 
     def __init__(self, arc: Arc, shape: NetworkShape, bn_zero_debias: bool) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ NETWORK_FORMAT = 1
 SUPERNET_FORMAT = 1
 
 FACTS = ("classes", "mean", "std", "experiment", "test_accuracy")
-"""What a loaded network has besides what it was built with."""
+"""What a loaded network has besides what it was built with (`Predicting`), in files of every version."""
 
 
 def save_network(path: Path, network: Network, facts: dict[str, Any]) -> None:
@@ -52,6 +52,9 @@ def load_network(path: str | Path) -> Network:
         network.load_state_dict(content["state_dict"])
         for name in FACTS:
             setattr(network, name, content[name])
+        network.resize_to = content.get("resize_to", network.shape.image_size)
+        network.dataset = content.get("dataset", "")
+        network.provenance = content.get("provenance", {})
         _check_facts(network)
     return network.eval()
 
@@ -103,7 +106,7 @@ def _build(content: dict[str, Any]) -> Network:
 
 
 def _check_facts(network: Network) -> None:
-    """Raises UserError unless classes, mean and deviation are those of such a network."""
+    """Raises UserError unless classes, mean, deviation and size are those of such a network."""
     for name, kind, length in (
         ("classes", str, network.shape.num_classes),
         ("mean", float, network.shape.in_channels),
@@ -112,6 +115,10 @@ def _check_facts(network: Network) -> None:
         found = getattr(network, name)
         if not (isinstance(found, list) and len(found) == length and all(type(item) is kind for item in found)):
             raise UserError(f"{name}: not a list of {length} {kind.__name__}")
+    if type(network.resize_to) is not int or network.resize_to < network.shape.image_size:
+        raise UserError(f"resize_to: not a number from {network.shape.image_size} on")
+    if type(network.dataset) is not str or type(network.provenance) is not dict:
+        raise UserError("dataset, provenance: not a text, not a mapping")
 
 
 def save_supernet(path: Path, supernet: Supernet, policy_state: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from preparing import assert_refused, encoded, load, pixels, run, stage_settings
 
 from enas_core.data import own as own_images
 from enas_core.data.arrays import ImageFile
-from enas_core.data.pictures import Form, formed
 from enas_core.data.prepare import prepare
+from enas_core.files.pictures import Form, formed
 from enas_core.settings.stages import to_json
 
 
@@ -82,7 +82,7 @@ def test_grey_images(tmp_path, photos):
 def test_the_number_of_cores_changes_nothing(tmp_path, photos, monkeypatch):
     sums = []
     for cores in (1, 5):
-        monkeypatch.setattr(own_images, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(own_images, "cores", lambda cores=cores: cores)
         sums.append(prepare(own(), photos, tmp_path / str(cores))["sha256"])
     assert sums[0] == sums[1]
 
@@ -90,7 +90,7 @@ def test_the_number_of_cores_changes_nothing(tmp_path, photos, monkeypatch):
 def test_all_cores_decode(tmp_path, photos, monkeypatch):
     """Two threads meet in the middle of two images, which one thread alone never would."""
     meeting = threading.Barrier(2, timeout=60)
-    monkeypatch.setattr(own_images, "_cores", lambda: 2)
+    monkeypatch.setattr(own_images, "cores", lambda: 2)
     first = iter([True, True])
 
     def waiting(*arguments):
@@ -186,6 +186,21 @@ def test_print_colours():
     cyan = Image.new("CMYK", (4, 4), (255, 0, 0, 0))
     found = formed("x", file_of(cyan, format="JPEG", quality=100), Form(3, 4, 4))
     assert np.abs(found.astype(int) - [0, 255, 255]).max() <= 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_as_the_eye_tells_them(channels):
+    """CIELAB: half as light as white, without a colour."""
+    found = grey(file_of(Image.new("LAB", (4, 4), (128, 128, 128)), format="TIFF"), channels)
+    assert np.abs(found.astype(int) - 119).max() <= 2
+
+
+def test_a_conversion_that_fails_is_the_file_s_fault(tmp_path, photos, monkeypatch):
+    def fails(*_):
+        raise ValueError("conversion not supported")
+
+    monkeypatch.setattr("enas_core.files.pictures.in_mode", fails)
+    assert_refused(tmp_path, own(), photos, "train/checked/0000.", "not a readable image: conversion not supported")
 
 
 def test_of_16_bits_the_upper_ones_are_kept():

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from enas_core.data.pictures import read_image
+from enas_core.files.pictures import Form, read_image
 
 SIZE = 8
 
@@ -13,7 +13,7 @@ def pixels(seed, *shape):
 
 
 def read(path, channels=3):
-    return read_image(path, SIZE, channels)
+    return read_image(path, Form(channels, SIZE, SIZE))
 
 
 def test_transparent_parts_are_white(tmp_path):
@@ -30,7 +30,7 @@ def test_transparent_colour_of_a_palette_is_white(tmp_path):
     image = Image.fromarray(np.array([[0, 1]] * 2, np.uint8)).convert("P")
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.save(tmp_path / "a.png", transparency=0)
-    found = read_image(tmp_path / "a.png", 2, 3)
+    found = read_image(tmp_path / "a.png", Form(3, 2, 2))
     assert found.pixels[0].tolist() == [[255, 255, 255], [40, 50, 60]]
 
 
@@ -61,3 +61,11 @@ def test_shrinking_averages(tmp_path):
     board = np.kron(np.indices((32, 32)).sum(0) % 2, np.ones((4, 4))).astype(np.uint8) * 255
     Image.fromarray(board).save(tmp_path / "a.png")
     assert np.abs(read(tmp_path / "a.png", 1).pixels.astype(int) - 127).max() < 40
+
+
+def test_the_middle_is_taken_and_said(tmp_path):
+    image = pixels(0, 20, 12, 3)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    found = read_image(tmp_path / "a.png", Form(3, 12, 8))
+    assert (found.pixels == image[6:14, 2:10]).all()
+    assert found.changes == ["the middle of 12x20 resized to 12x12"]

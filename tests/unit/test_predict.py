@@ -1,4 +1,4 @@
-"""predict: image files in, classes and probabilities out."""
+"""predict: image files and folders in, classes and probabilities out, as lines or as a table."""
 
 import os
 import re
@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+import enas_core
 from enas_core import predict
+from enas_core.files.tables import read_provenance, read_table
 from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.saved import save_network
@@ -102,7 +104,8 @@ def test_more_images_than_a_batch(network_file, tmp_path, capsys, monkeypatch):
     for i, file in enumerate(files):
         Image.fromarray(pixels(i, SIZE, SIZE)).save(file)
     together = run(capsys, path, *files)
-    monkeypatch.setattr("enas_core.training.prediction.BATCH", 2)
+    for module in ("training.prediction", "spaces.predicting"):
+        monkeypatch.setattr(f"enas_core.{module}.BATCH", 2)
     assert run(capsys, path, *files) == together
     assert len(together[1]) == 5
 
@@ -112,7 +115,7 @@ def test_says_what_it_changed(network_file, tmp_path, capsys):
     file = tmp_path / "wide.png"
     Image.fromarray(pixels(0, 20, 30)).save(file)
     _, lines, _ = run(capsys, path, file)
-    assert parsed(lines[0])[2] == "converted from L to RGB, resized from 30x20 to 8x8"
+    assert parsed(lines[0])[2] == "converted from L to RGB, the middle of 30x20 resized to 8x8"
 
 
 @pytest.fixture
@@ -133,16 +136,127 @@ def bad(tmp_path):
         ("cut.png", "not a readable image: "),
         ("text.png", "not a readable image: "),
         ("empty.jpg", "not a readable image: "),
-        (".", "not a readable image: "),
         ("float.tiff", "an image of floating-point numbers"),
     ],
 )
-def test_an_unreadable_image_is_one_line_and_nothing_is_printed(bad, network_file, capsys, name, message):
+def test_an_unreadable_image_is_one_line(bad, network_file, capsys, name, message):
     path, _ = network_file(3)
-    code, lines, error = run(capsys, path, bad / "good.png", bad / name)
+    code, lines, error = run(capsys, path, bad / name)
     assert (code, lines) == (2, [])
     assert error.startswith(f"error: {bad / name}: {message}")
     assert error.count("\n") == 1
+
+
+def test_an_unreadable_image_costs_the_others_nothing(bad, network_file, capsys):
+    path, _ = network_file(3)
+    good = bad / "good.png"
+    expected = run(capsys, path, good)[1]
+    code, lines, error = run(capsys, path, good, bad / "cut.png", good, bad / "missing.png")
+    assert (code, lines) == (2, 2 * expected)
+    cut, missing, summary, last = error.splitlines()
+    assert cut.startswith(f"error: {bad / 'cut.png'}: not a readable image: ")
+    assert missing == f"error: {bad / 'missing.png'}: no such file"
+    assert summary == "2 images, 2 more could not be read"
+    assert last == "error: 2 of 4 images could not be read"
+
+
+def test_none_that_can_be_read(bad, network_file, capsys):
+    out = bad / "out.parquet"
+    code, lines, error = run(capsys, network_file(3)[0], bad / "cut.png", bad / "text.png", "--out", out)
+    assert (code, lines) == (2, [])
+    assert error.splitlines()[-1] == "error: none of 2 images could be read"
+    assert not out.exists()
+
+
+# --- folders and tables -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of two classes, of none and of an unknown one, one of which is damaged; what is not an image."""
+    places = ["cat/1.png", "cat/deeper/2.PNG", "dog/3.png", "4.png", "others/5.png", "cat/.hidden.png"]
+    for i, place in enumerate(places):
+        file = tmp_path / "photos" / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels(i, 9 + i, 12, 3)).save(file)
+    whole = (tmp_path / "photos/cat/1.png").read_bytes()
+    (tmp_path / "photos/dog/broken.png").write_bytes(whole[:100])
+    (tmp_path / "photos/dog/notes.txt").write_text("no image")
+    (tmp_path / "photos/dog/nowhere.png").symlink_to("gone.png")
+    return tmp_path / "photos"
+
+
+def test_a_folder_becomes_a_table(network_file, folder, tmp_path, capsys):
+    path, _ = network_file(3)
+    network = enas_core.load(path)
+    code, lines, error = run(capsys, path, folder, "--out", tmp_path / "p.parquet", "--top", 2)
+    assert (code, lines) == (0, [])
+    rows = read_table(tmp_path / "p.parquet", "predictions")
+    files = [row["file"].removeprefix(f"{folder}/") for row in rows]
+    readable = ["4.png", "cat/1.png", "cat/deeper/2.PNG", "dog/3.png", "others/5.png"]
+    assert sorted({*files}) == sorted([*readable, "dog/broken.png", "dog/nowhere.png"])
+    assert [name for name in files if name in readable] == [name for name in readable for _ in range(2)]
+
+    by_rank = {(row["file"].removeprefix(f"{folder}/"), row["rank"]): row for row in rows}
+    for name in readable:
+        answers = network.predict(folder / name)
+        first, second = by_rank[name, 1], by_rank[name, 2]
+        assert [first["answer"], second["answer"]] == list(answers)[:2]
+        assert [first["probability"], second["probability"]] == pytest.approx(list(answers.values())[:2], abs=1e-6)
+        known = name.split("/")[0] if name.startswith(("cat", "dog")) else None
+        assert first["class"] == second["class"] == known
+        assert first["correct"] == (None if known is None else first["answer"] == known)
+        assert first["error"] is None
+    for name, why in (("dog/broken.png", "not a readable image: "), ("dog/nowhere.png", "no such file")):
+        row = by_rank[name, None]
+        assert row["error"].startswith(f"{folder / name}: {why}")
+        assert (row["class"], row["answer"], row["correct"]) == ("dog", None, None)
+
+    right = sum(by_rank[name, 1]["correct"] for name in readable if name.startswith(("cat", "dog")))
+    among = sum(
+        by_rank[name, 1]["correct"] or by_rank[name, 2]["correct"]
+        for name in readable
+        if name.startswith(("cat", "dog"))
+    )
+    assert error.splitlines()[-1] == (
+        f"5 images, 2 more could not be read, accuracy {right / 3:.4f} of the 3 in folders of their classes,"
+        f" the class is among the first 2 of {among / 3:.4f}"
+    )
+    made_by = read_provenance(tmp_path / "p.parquet")
+    assert (made_by["network"], made_by["device"].split()[0]) == (str(path), "cpu")
+
+
+def test_a_folder_as_lines(network_file, folder, capsys):
+    path, _ = network_file(3)
+    (folder / "dog/broken.png").unlink()
+    (folder / "dog/nowhere.png").unlink()
+    code, lines, _ = run(capsys, path, folder, folder / "4.png")
+    assert code == 0
+    assert [parsed(line)[0] for line in lines] == [
+        str(folder / name) for name in ("4.png", "cat/1.png", "cat/deeper/2.PNG", "dog/3.png", "others/5.png", "4.png")
+    ]
+
+
+def test_a_batch_of_nothing_but_damaged_images(network_file, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("enas_core.training.prediction.BATCH", 1)
+    assert run(capsys, network_file(3)[0], folder, "--out", tmp_path / "p.parquet")[0] == 0
+    assert len(read_table(tmp_path / "p.parquet", "predictions")) == 7
+
+
+def test_a_folder_without_images(network_file, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("no image")
+    code, _, error = run(capsys, network_file(3)[0], tmp_path / "empty")
+    assert (code, error) == (2, f"error: {tmp_path / 'empty'}: no image files are in it\n")
+
+
+def test_a_table_that_cannot_be_written_is_said_before_any_work(network_file, folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    code, lines, error = run(capsys, network_file(3)[0], folder, "--out", tmp_path / "file/p.parquet")
+    assert (code, lines, error) == (2, [], f"error: {tmp_path / 'file'}: Not a directory\n")
+
+
+# --- mistakes -----------------------------------------------------------------------------------
 
 
 def test_no_program_is_started_for_an_image(bad, network_file, tmp_path, capsys, monkeypatch):

@@ -1,4 +1,5 @@
-"""A folder of a user's own photographs, from mixed files to comparison and report, by one command."""
+"""A folder of a user's own photographs, from mixed files to comparison, report and a file for other runtimes, by one
+command."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from photographs import CLASSES, write_photographs
@@ -18,7 +21,7 @@ from enas_core.spaces.saved import load_network
 
 CONFIG = ROOT / "tests/configs/photographs.yaml"
 RESULTS = "results/tiny"
-TARGETS = [f"{RESULTS}/{name}" for name in ("final.pt", "comparison.parquet", "report/complete")]
+TARGETS = [f"{RESULTS}/{name}" for name in ("final.pt", "comparison.parquet", "report/complete", "final.onnx")]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Comparison and report of them; not to be changed."""
+    """All of it of them; not to be changed."""
     workspace = Workspace(tmp_path_factory.mktemp("finished"))
     shutil.copy(CONFIG, workspace.config)
     workspace.make(*TARGETS, "--config", f"data_path={photos}")
@@ -77,6 +80,18 @@ def test_each_class_counts_in_the_tables(finished: Workspace) -> None:
     assert row["random_balanced_mean"] is not None
     (signal,) = read_table(results / "search/s1/signal.parquet", "signal")
     assert signal["chance"] == 34 / 64  # the commonest class, of which the held-out images have their fair share
+
+
+def test_the_exported_file_answers_as_the_network_did(finished: Workspace) -> None:
+    """Each class of the test images in the table, by onnxruntime alone."""
+    results = finished.results / "tiny"
+    images, labels = (np.load(results / f"data/test_{what}.npy") for what in ("images", "labels"))
+    session = onnxruntime.InferenceSession(results / "final.onnx")
+    (logits,) = session.run(["logits"], {"images": images})
+    answers = logits.argmax(1)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(CLASSES)
+    correct = [int((answers[labels == label] == label).sum()) for label in range(3)]
+    assert correct == [row["correct"] for row in read_table(results / "classes.parquet", "classes")]
 
 
 def test_the_report_shows_the_classes(copy: Workspace) -> None:

@@ -75,3 +75,25 @@ rule final:
     shell:
         "python -m enas_core.final --candidates {input.candidates} --models {params.models} --out {output}"
         " --log-file {log}"
+
+
+# The same network as a file for other runtimes, which has given the same answers.
+rule export:
+    input:
+        network="results/{experiment}/final.pt",
+        manifest=manifest,
+        arrays=arrays,
+    output:
+        "results/{experiment}/final.onnx",
+    log:
+        "results/{experiment}/logs/export.log",
+    benchmark:
+        "results/{experiment}/benchmarks/export.tsv"
+    resources:
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
+    params:
+        data=subpath(input.manifest, parent=True),
+    shell:
+        "python -m enas_core.export {input.network} --format onnx --data {params.data} --out {output}"
+        " --log-file {log}"
