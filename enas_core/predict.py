@@ -30,7 +30,10 @@ def predict(
     top: Annotated[int, Parameter(help="classes to print, most likely first")] = 1,
     device: Device = DEFAULT_DEVICE,
 ) -> None:
-    """Print class and probability (0..1) of image files, one line each."""
+    """Print class and probability (0..1) of image files, one line each.
+
+    Example: enas predict results/cifar10/final.pt cat.png dog.jpg --top 3
+    """
     import torch
 
     from enas_core.spaces.saved import load_network
