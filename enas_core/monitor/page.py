@@ -88,9 +88,7 @@ def _draw(axes: Axes, title: str, stages: Sequence[Stage]) -> None:
         epochs = range(1, len(stage.accuracies) + 1)
         percents = [100 * accuracy for accuracy in stage.accuracies]
         marker = "o" if len(percents) == 1 else ""
-        axes.plot(
-            epochs, percents, marker, linestyle="-", color=COLOURS[i % len(COLOURS)], linewidth=1, label=stage.name
-        )
+        axes.plot(epochs, percents, marker=marker, color=COLOURS[i % len(COLOURS)], linewidth=1, label=stage.name)
     if stages[0].chance is not None:
         axes.axhline(100 * stages[0].chance, color="#666666", linestyle=":", linewidth=1, label="chance")
     axes.set(title=title, xlabel="complete epochs", ylabel="accuracy, %")

@@ -13,7 +13,7 @@ def one_line(rule):
 
 # Snakemake names all files of a job, thousands of characters where it compares many networks. Whoever does not want to
 # hear the reason for a job (`quiet: reason` in profiles/default of workflow/) does not want to hear them either.
-if Quietness.REASON in workflow.output_settings.quiet:
+if Quietness.REASON in (workflow.output_settings.quiet or ()):
     for its_rule in workflow.rules:
         if its_rule.message is None:
             its_rule.message = one_line(its_rule)
