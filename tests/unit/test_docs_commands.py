@@ -64,7 +64,9 @@ def test_targets_are_of_experiments_that_there_are():
     assert {match.group(1) for match in named if match} <= there
 
 
-CHEAP = [words for words in ENAS if len(words) > 1 and words[0] in ("show-arc", "random-arcs", "config")]
+CHEAP = [
+    words for words in ENAS if len(words) > 1 and words[0] in ("show-arc", "random-arcs", "config") and ">" not in words
+]
 
 
 @pytest.mark.parametrize("words", CHEAP, ids=" ".join)
