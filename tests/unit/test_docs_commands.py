@@ -64,9 +64,8 @@ def test_targets_are_of_experiments_that_there_are():
     assert {match.group(1) for match in named if match} <= there
 
 
-CHEAP = [
-    words for words in ENAS if len(words) > 1 and words[0] in ("show-arc", "random-arcs", "config") and ">" not in words
-]
+CHEAP = [words for words in ENAS if {*words} & {"show-arc", "random-arcs", "config"} and len(words) > 1]
+CHEAP = [words for words in CHEAP if ">" not in words]  # a file that the shell would write
 
 
 @pytest.mark.parametrize("words", CHEAP, ids=" ".join)
