@@ -50,3 +50,6 @@ rule all:
         "results/digits/comparison.parquet",
         "results/digits/report.html",
         "results/digits/report/complete",
+
+
+include: "workflow/rules/terminal.smk"

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parent
 
 SETTINGS = """# Settings
 
-Made from the program by `python docs/generate.py`; `enas config` prints the same with the values of an experiment.
+Made from the program by `python docs/generate.py`; `enas config --all` prints them with an experiment's values.
 Defaults are those of the preset `original`; what `corrected` changes is in [departures.md](departures.md), how the
 file is written in [experiments.md](experiments.md).
 """

@@ -27,8 +27,9 @@ COMMANDS = {
         "ablation": "Compare variants of a search: which of its settings matter.",
     },
     "For people": {
-        "config": "Validate config.yaml and print the resolved settings.",
+        "config": "Validate config.yaml and print which settings of its experiments differ from the defaults.",
         "plan": "Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.",
+        "status": "Show how far the stages of a run have come, and how long the rest will take.",
         "show_arc": "Print an arc with its network's parameters and MACs, and draw its picture.",
         "report": "Write a page on one or several experiments that opens on the answer.",
         "predict": "Give class and probability (0..1) of images, in files or folders.",

@@ -27,7 +27,11 @@ def ablation(
     searches: Annotated[Sequence[Path], several(1, help="folder of each search of a variant")],
     out: Annotated[Path, Parameter(help="where to write ablation.parquet")],
 ) -> None:
-    """Compare variants of a search: which of its settings matter."""
+    """Compare variants of a search: which of its settings matter.
+
+    Example: enas ablation --config config/ablation.json --metrics metrics.parquet --searches v1/s1 v2/s1
+    --out ablation.parquet
+    """
     settings = read_stage(config, AblationStage)
 
     from enas_core.analysis.ablation import ablation_rows, sentences

@@ -42,7 +42,11 @@ def augment(
     gpus: Gpus = 1,
     arguments: CommandLine,
 ) -> None:
-    """Train one arc from scratch; resumes what was interrupted."""
+    """Train one arc from scratch; resumes what was interrupted.
+
+    Example: enas augment --config config/augment.json --data data --seed 1 --arc-file arc.txt --network mine
+    --out-dir mine --state-dir state/mine
+    """
     if (role == "searched") != (search_seed is not None):
         raise UserError("--search-seed belongs to --role searched, and to no other role")
     inputs = Inputs(training.config, training.data / "manifest.json", arc_file)

@@ -22,7 +22,10 @@ def class_accuracy(
     network: Annotated[Path, Parameter(help="a trained network, e.g. results/cifar10/final.pt")],
     out_dir: Annotated[Path, Parameter(help="where to write classes.parquet and confusion.parquet")],
 ) -> None:
-    """Write how well a trained network tells each class, and what it takes it for."""
+    """Write how well a trained network tells each class, and what it takes it for.
+
+    Example: enas class-accuracy --network results/cifar10/final.pt --out-dir results/cifar10
+    """
     from enas_core.analysis.classes import class_rows, confusion_rows, sentence
     from enas_core.spaces.saved import read_confusion
 

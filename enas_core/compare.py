@@ -45,7 +45,10 @@ def compare(
         Parameter(group=AS_A_STAGE, help="where to write metrics.parquet, comparison.parquet and .csv"),
     ] = None,
 ) -> None:
-    """Compare found with random networks, and experiments with each other."""
+    """Compare found with random networks, and experiments with each other.
+
+    Example: enas compare results/cifar10 results/cifar10_corrected
+    """
     if (out_dir is None) == (not results):
         raise UserError("RESULTS_DIR or --out-dir is needed, one of the two")
     if out_dir is not None and not networks:

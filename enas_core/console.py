@@ -11,7 +11,8 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,14 +22,38 @@ log = logging.getLogger("enas_core")
 
 Item = TypeVar("Item")
 
+WIDEST = 200
+"""Characters of a line of the log on a terminal; a file has each message in one line."""
+
 STDOUT_DESCRIPTOR = 1
 """The number by which the system knows this process's output."""
 
 
 class UserError(ValueError):
-    """The user has made a mistake: one line that names the file, the key and what is allowed; exit code 2.
+    """The user has made a mistake: one line that names the file, the key and what is allowed; exit code 2. Or several
+    mistakes, a line each: as one text, that is the first line and how many more there are.
 
     A ValueError, so that pydantic's validators may raise it."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        more = f" (and {len(self.lines) - 1} more)" if len(self.lines) > 1 else ""
+        return self.lines[0] + more
+
+
+def check_all(checks: Iterable[Callable[[], None]]) -> None:
+    """Call all checks, and raise the mistakes of all of them at once, each of them once."""
+    found: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            found |= dict.fromkeys(error.lines)
+    if found:
+        raise UserError(*found)
 
 
 class RunError(Exception):
@@ -70,8 +95,11 @@ class TerminalHandler(logging.Handler):
     """Writes lines above the progress bar. A run outlives its terminal, so a closed one is no error."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.levelno < logging.ERROR:  # an error is one line
+            text = textwrap.fill(text, WIDEST, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
         with contextlib.suppress(OSError):
-            tqdm.write(self.format(record), file=sys.stderr)
+            tqdm.write(text, file=sys.stderr)
 
 
 def reader_has_gone() -> bool:

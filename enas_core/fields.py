@@ -84,6 +84,7 @@ Filters = Annotated[int, Field(ge=2, le=10_000, multiple_of=2)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # the tables' columns hold 64 bits
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_different)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Precision = Literal["fp32", "bf16"]
 Compile = Literal["auto", "off"]

@@ -29,7 +29,10 @@ def final(
     out: Annotated[Path | None, Parameter(help="where to copy the chosen network (needs --models)")] = None,
     arc_out: Annotated[Path | None, Parameter(help="where to write the chosen arc, in place of --out")] = None,
 ) -> None:
-    """Choose among search seeds by shared validation accuracy, never by test accuracy."""
+    """Choose among search seeds by shared validation accuracy, never by test accuracy.
+
+    Example: enas final --candidates s1/candidates.parquet s2/candidates.parquet --models m1 m2 --out final.pt
+    """
     if bool(candidates) == (arc is not None):
         raise UserError("--candidates or --arc is needed, one of the two")
     if arc is not None and arc_out is None:

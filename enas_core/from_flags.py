@@ -265,6 +265,8 @@ def from_flags(
 
     Usage: [--name NAME] -- FLAGS [-- FLAGS]. FLAGS are those of a search, of a retraining (with --child_fixed_arc), or
     of one and then the other. The experiment is printed as YAML; every flag without a meaning here is named on stderr.
+
+    Example: enas from-flags --name mine -- --search_for=micro --child_num_layers=6
     """
     if not after_dashes:
         raise UserError("no flags: the original's flags follow after --")

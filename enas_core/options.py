@@ -240,7 +240,7 @@ def what_is_wrong(error: CycloptsError) -> str:
 def exit_code(work: Callable[[], None], log_file: Path | None) -> int:
     """Do the work of a command. The only place where errors become exit codes.
 
-    0: done. 2, with one line: a mistake of the user's (UserError) or a file that cannot be read or written (OSError).
+    0: done. 2, with a line each: the user's mistakes (UserError), or a file that cannot be read or written (OSError).
     1, with one line: a run that failed by itself (RunError, or memory that did not suffice). 1, with the traceback:
     anything else, ValueError included, is an error of this project. 130: interrupted. 141: nobody reads the output."""
     try:
@@ -248,7 +248,9 @@ def exit_code(work: Callable[[], None], log_file: Path | None) -> int:
         work()
         sys.stdout.flush()
     except UserError as error:
-        return say(error, 2)
+        for line in error.lines:
+            say(line, 2)
+        return 2
     except RunError as error:
         return say(error, 1)
     except KeyboardInterrupt:

@@ -26,12 +26,11 @@ from enas_core.planning.printing import NOTES, describe_costs, describe_jobs, de
 from enas_core.planning.run_times import FILE, RunTime, RunTimes, conditions, save_run_times
 from enas_core.settings.dataset import DatasetFacts
 from enas_core.settings.experiment import Experiment
+from enas_core.settings.networks import RESULTS
 from enas_core.settings.variants import home_of
 from enas_core.settings.workflow import Workflow, load_workflow
 
 NOTHING = "nothing to do: all files are there and up to date"
-RESULTS = Path("results")
-"""Where Snakemake's rules write, in the working folder."""
 
 
 def numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
@@ -75,6 +74,8 @@ def plan(
 
     What is left says Snakemake's dry run, what it costs a short calibration. What follows -- is given to Snakemake.
     Last comes which differences of found and random networks the numbers of them in config.yaml can show.
+
+    Example: enas plan results/cifar10/comparison.parquet --gpus 1,4,8
     """
     workflow = load_workflow(configfile)
     jobs = read_jobs(dry_run(targets, configfile, after_dashes))

@@ -38,7 +38,10 @@ def predict(
     out: Annotated[Path | None, Parameter(help="table to write (predictions.parquet) instead of lines")] = None,
     device: Device = DEFAULT_DEVICE,
 ) -> None:
-    """Give class and probability (0..1) of images, in files or folders."""
+    """Give class and probability (0..1) of images, in files or folders.
+
+    Example: enas predict results/cifar10/final.pt cat.png dog.jpg --top 3
+    """
     if out is not None:
         require_writable(out.parent)
     import torch

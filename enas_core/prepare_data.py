@@ -43,6 +43,8 @@ def prepare_data(
 
     The arrays are train_images.npy, train_labels.npy, test_images.npy and test_labels.npy; manifest.json holds counts,
     classes, mean and standard deviation, and checksums.
+
+    Example: enas prepare-data --config config/prepare_data.json --data-path photos --out-dir data
     """
     inputs = Inputs(config)
     settings = read_stage(config, PrepareDataStage)

@@ -49,7 +49,10 @@ def random_arcs(
     index: Annotated[int | None, bounded(NumberOfArcs, help="which arc to write to --arc-out, with --config")] = None,
     arc_out: Annotated[Path | None, Parameter(help="text file for that arc")] = None,
 ) -> None:
-    """Draw random arcs; arc i uses seed + i. Without --config they are printed."""
+    """Draw random arcs; arc i uses seed + i. Without --config they are printed.
+
+    Example: enas random-arcs --sampler reference --seed 0 --count 3
+    """
     if config is None:
         if index is not None or out is not None or arc_out is not None:
             raise UserError("--index, --out and --arc-out need --config")

@@ -32,7 +32,10 @@ def report(
     *,
     out: Annotated[Path, Parameter(help="page to write")] = Path("report.html"),
 ) -> None:
-    """Write a page on one or several experiments that opens on the answer."""
+    """Write a page on one or several experiments that opens on the answer.
+
+    Example: enas report results/cifar10 results/cifar10_corrected --out report.html
+    """
     from enas_core.analysis.results import read_results
     from enas_core.pages.report import report_page
 

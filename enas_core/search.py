@@ -29,7 +29,10 @@ def search(
     gpus: Gpus = 1,
     arguments: CommandLine,
 ) -> None:
-    """Train the supernet and what proposes its arcs in turn; resumes what was interrupted."""
+    """Train the supernet and what proposes its arcs in turn; resumes what was interrupted.
+
+    Example: enas search --config config/search.json --data data --seed 1 --out-dir search/s1 --state-dir state/s1
+    """
     inputs = Inputs(training.config, training.data / "manifest.json")
     settings = read_stage(training.config, SearchStage)
 

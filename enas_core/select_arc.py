@@ -56,7 +56,11 @@ def select_arc(
     gpus: OneGpu = 1,
     arguments: CommandLine,
 ) -> None:
-    """Score arcs with the shared weights and select the best of the policy's own."""
+    """Score arcs with the shared weights and select the best of the policy's own.
+
+    Example: enas select-arc --config config/select_arc.json --data data --seed 1 --supernet search/s1/supernet.pt
+    --out-dir search/s1/own --arc-out arc.txt
+    """
     if own is not None and signal_out is not None:
         raise UserError("--signal-out: the candidates of --own are not scored again; one of the two")
     read = [config, data / "manifest.json", supernet, own, random_arcs, *named_arc]

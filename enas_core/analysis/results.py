@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from enas_core.analysis.statistics import mean_of_known
 from enas_core.console import UserError, log
 from enas_core.files.tables import read_provenance, read_table
-from enas_core.settings.networks import ROLES
+from enas_core.settings.networks import RESULTS, ROLES
 
 Row = dict[str, Any]
 
@@ -148,8 +148,15 @@ def read_results(paths: Sequence[Path]) -> dict[str, list[Row]]:
         except UserError as error:
             log.info("left out: %s", error)
     if not results:
-        raise UserError("there is nothing to compare")
+        raise UserError(f"there is nothing to compare in {', '.join(map(str, paths))}; {_what_exists(paths)}")
     return results
+
+
+def _what_exists(paths: Sequence[Path]) -> str:
+    """The results near `paths` that could be compared instead, as the end of a sentence."""
+    folders = dict.fromkeys([*[path.parent for path in paths], RESULTS])
+    found = [str(table.parent) for folder in folders for table in _metrics_below(folder)]
+    return f"there are {', '.join(dict.fromkeys(found))}" if found else f"{RESULTS} has no finished comparison either"
 
 
 def read_checked(folder: Path) -> Row:
@@ -172,7 +179,9 @@ def find_metrics(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         tables = _metrics_below(path)
-        if not tables:
+        if not tables and not path.exists():
+            log.info("left out: %s: there is no such folder", path)
+        elif not tables:
             log.info("left out: %s: no metrics.parquet there; `snakemake %s/comparison.parquet` makes it", path, path)
         for table in tables:
             found.setdefault(table.resolve(), table)

@@ -8,12 +8,10 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enas_core.console import RunError, log
@@ -197,22 +195,11 @@ def measure_augment(settings: AugmentStage, images: DatasetFacts, device: torch.
 
 def _cost(device: torch.device, began: float, clocks: Sequence[Clock], once: Clock | None = None) -> Cost:
     """`clocks`: of steps, and of evaluations where they are another thing; each has a start of its own."""
-    from enas_core.training.device import describe_device
+    from enas_core.training.device import describe_device, peak_memory
 
     start = sum(clock.start(began if clock is clocks[0] else clock.marks[0]) for clock in clocks)
     seconds = clocks[0].seconds(), clocks[-1].seconds(), once.seconds() if once else 0.0
     return Cost(start, *seconds, peak_memory(device), describe_device(device))
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes that this process has held at most: allocated on the GPU, or resident."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status").read_text()
-    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status)
-    return 1024 * int(kilobytes)
 
 
 MEASURE: dict[str, Callable[..., Cost]] = {

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
-from enas_core.console import UserError
+from enas_core.console import UserError, check_all
 from enas_core.fields import Compile, Name, Precision, Settings, Threads, all_defaults, section_of
 from enas_core.settings.ablation import Ablation
 from enas_core.settings.arcs import ArcSource, Transfer
@@ -77,16 +79,20 @@ class Experiment(Computation, SpaceChoice, PresetChoice):
 
     @model_validator(mode="after")
     def _check(self) -> Experiment:
+        check_all(self._checks())
+        return self
+
+    def _checks(self) -> Iterator[Callable[[], None]]:
+        """What the sections say of each other and of the images."""
         facts = self.dataset.used
         if facts is not None:  # of other images the job check_images does it
             for section, training in (("search", self.search), ("augment", self.augment)):
                 shape = training.shape(facts.size, facts.channels, facts.classes)
-                check_training(section, training, self.search_space, shape, facts.train_images)
-            check_augmentation(self.dataset.augmentation, facts.size, facts.channels)
-        self._check_sampler()
+                yield partial(check_training, section, training, self.search_space, shape, facts.train_images)
+            yield partial(check_augmentation, self.dataset.augmentation, facts.size, facts.channels)
+        yield self._check_sampler
         for name, arc in self.arcs.items():
-            self._check_arc(name, arc)
-        return self
+            yield partial(self._check_arc, name, arc)
 
     def _check_sampler(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""How a mistake that pydantic has found becomes one line: file, key, value, what is allowed."""
+"""How the mistakes that pydantic has found become one line each: file, key, value, what is allowed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from enas_core.console import UserError
 from enas_core.settings.arcs import TAGS, Transfer
 from enas_core.settings.experiment import Experiment
 
@@ -25,16 +26,17 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def explain(where: str, keys: Any, error: ValidationError) -> str:
-    """One line for the first mistake in a file called `where`, and how many more there are.
+def explain(where: str, keys: Any, error: ValidationError) -> list[str]:
+    """One line for each mistake in a file called `where`.
 
     `keys` says which keys there are: a model, or a mapping of names to such."""
-    mistakes = error.errors(include_url=False)
-    # An unknown key comes first: misspelt, it may be the one that is missing.
-    first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"] if part not in NOT_IN_KEYS)
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    return one_line((f"{where}: {key}" if key else where) + _problem(keys, first, key) + more)
+    lines = []
+    # Unknown keys come first: misspelt, one may be the one that is missing.
+    for mistake in sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"):
+        key = ".".join(str(part) for part in mistake["loc"] if part not in NOT_IN_KEYS)
+        place = f"{where}: {key}" if key else where
+        lines += [one_line(place + problem) for problem in _problems(keys, mistake, key)]
+    return lines
 
 
 def first_mistake(error: ValidationError) -> str:
@@ -49,22 +51,23 @@ def message_of(mistake: Mistake) -> str:
     return str(mistake["msg"]).replace("Input should be", "allowed is")
 
 
-def _problem(keys: Any, mistake: Mistake, key: str) -> str:
+def _problems(keys: Any, mistake: Mistake, key: str) -> list[str]:
+    """What is wrong at `key`. A check of a whole section may find several things."""
     match mistake["type"]:
         case "extra_forbidden":
-            return f": unknown key; allowed: {', '.join(_allowed_keys(keys, mistake['loc'][:-1]))}"
+            return [f": unknown key; allowed: {', '.join(_allowed_keys(keys, mistake['loc'][:-1]))}"]
         case "missing":
-            return ": missing"
+            return [": missing"]
         case "value_error":
+            error = mistake["ctx"]["error"]
+            messages = error.lines if isinstance(error, UserError) else [str(error)]
             # A check of a whole section says itself which key below the section it is about.
-            message = str(mistake["ctx"]["error"])
-            names_a_key = bool(key) and re.match(r"[\w.-]+: ", message)
-            return f".{message}" if names_a_key else f": {message}"
+            return [f".{line}" if key and re.match(r"[\w.-]+: ", line) else f": {line}" for line in messages]
         case _:
             shown = repr(mistake["input"])
             if len(shown) > SHOWN_CHARACTERS:
                 shown = shown[: SHOWN_CHARACTERS - 3] + "..."
-            return f": {shown}: {message_of(mistake)}"
+            return [f": {shown}: {message_of(mistake)}"]
 
 
 def _allowed_keys(keys: Any, place: Sequence[int | str]) -> list[str]:

@@ -6,10 +6,14 @@ as data (`enas_core.augment --role --search-seed`); no code reads it out of the 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from enas_core.settings.experiment import Experiment
+
+RESULTS = Path("results")
+"""Where the workflow's rules write, in the working folder: a folder for each experiment."""
 
 Role = Literal["searched", "random", "named"]
 """Where a network's arc comes from: found by a search, drawn at random, or listed under `arcs` in config.yaml."""

@@ -211,7 +211,8 @@ def read_stage(path: Path, model: type[StageModel]) -> StageModel:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file") from None
     except ValidationError as error:
-        raise UserError(explain(str(path), model, error)) from None
+        mistakes = UserError(*explain(str(path), model, error))
+        raise UserError(str(mistakes)) from None  # in one line: no person writes such a file
     (stage,) = [stage for stage, kind in STAGES.items() if kind is model]
     if settings.revision != revision_of(stage):
         raise UserError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from enas_core.console import UserError
+from enas_core.console import UserError, check_all
 from enas_core.fields import Float, Name, Settings
 from enas_core.settings.arcs import Transfer
 from enas_core.settings.baseline import disagreement
@@ -56,12 +58,21 @@ class Workflow(Settings):
     they take no more than half of what is free there."""
 
     @model_validator(mode="after")
-    def _check_transfers(self) -> Workflow:
+    def _check(self) -> Workflow:
+        check_all(self._checks())
+        return self
+
+    def _checks(self) -> Iterator[Callable[[], None]]:
+        """What experiments say of each other."""
         for name, experiment in self.experiments.items():
             for arc_name, arc in experiment.arcs.items():
                 if isinstance(arc, Transfer):
-                    self._check_transfer(f"experiments.{name}.arcs.{arc_name}.from", name, arc.source)
-        return self
+                    yield partial(self._check_transfer, f"experiments.{name}.arcs.{arc_name}.from", name, arc.source)
+            if experiment.baseline.source is not None:
+                yield partial(
+                    self._check_baseline, f"experiments.{name}.baseline.from", name, experiment.baseline.source
+                )
+            yield partial(self._check_ablation, name, experiment)
 
     def _check_transfer(self, key: str, name: str, source: str) -> None:
         self._require_other(key, name, source)
@@ -73,13 +84,6 @@ class Workflow(Settings):
                 raise UserError(f"{key}: arcs of {source!r} have another {setting} than {name!r}")
         if name in self._sources(source):
             raise UserError(f"{key}: {source!r} itself takes an arc from {name!r}, so neither could come first")
-
-    @model_validator(mode="after")
-    def _check_baselines(self) -> Workflow:
-        for name, experiment in self.experiments.items():
-            if experiment.baseline.source is not None:
-                self._check_baseline(f"experiments.{name}.baseline.from", name, experiment.baseline.source)
-        return self
 
     def _check_baseline(self, key: str, name: str, source: str) -> None:
         self._require_other(key, name, source)
@@ -93,17 +97,15 @@ class Workflow(Settings):
                 f" those of {name!r} with {found.here}"
             )
 
-    @model_validator(mode="after")
-    def _check_ablations(self) -> Workflow:
-        for name, experiment in self.experiments.items():
-            allowed = differing_settings(experiment.space)
-            for key in experiment.ablation.settings or ():
-                if key not in allowed:
-                    raise UserError(
-                        f"experiments.{name}.ablation.settings: {key!r} is not a search setting in which the presets"
-                        f" differ; allowed: {', '.join(allowed)}"
-                    )
-        return self
+    @staticmethod
+    def _check_ablation(name: str, experiment: Experiment) -> None:
+        allowed = differing_settings(experiment.space)
+        for key in experiment.ablation.settings or ():
+            if key not in allowed:
+                raise UserError(
+                    f"experiments.{name}.ablation.settings: {key!r} is not a search setting in which the presets"
+                    f" differ; allowed: {', '.join(allowed)}"
+                )
 
     def settings_of(self, name: str) -> Experiment:
         """The settings of an experiment, or of a variant of one. Raises UserError where there is none of that name."""
@@ -142,14 +144,15 @@ class Workflow(Settings):
 
 
 def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
-    """Validate the content of config.yaml. Raises UserError, one line, on the user's mistakes."""
+    """Validate the content of config.yaml. Raises UserError, one line each, on the user's mistakes."""
     if not isinstance(raw, dict) or not isinstance(raw.get("experiments"), dict):
         raise UserError(f"{where}: experiments: missing or not a mapping of names to settings")
     try:
+        check_all(partial(_check_inheritance, raw["experiments"], name) for name in raw["experiments"])
         entries = {str(name): inherited(raw["experiments"], name) for name in raw["experiments"]}
         entries = {name: with_baseline(entries, name) for name in entries}
     except UserError as error:
-        raise UserError(one_line(f"{where}: {error}")) from None
+        raise UserError(*[one_line(f"{where}: {line}") for line in error.lines]) from None
     except RecursionError:
         raise UserError(f"{where}: a section contains itself") from None
     try:
@@ -157,7 +160,16 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
     except ValidationError as error:
         keys: dict[str, Any] = {name: field.annotation for name, field in Workflow.model_fields.items()}
         keys["experiments"] = {name: experiment_model(_space_of(entry)) for name, entry in entries.items()}
-        raise UserError(explain(where, keys, error)) from None
+        raise UserError(*explain(where, keys, error)) from None
+
+
+def _check_inheritance(experiments: dict[str, Any], name: str) -> None:
+    """Raise UserError when an entry itself cannot be put on top of another one."""
+    try:
+        inherited(experiments, name)
+    except UserError as error:
+        if str(error).startswith((f"experiments.{name}.", f"experiments.{name}:")):  # others are told of by themselves
+            raise
 
 
 class _Loader(yaml.SafeLoader):
@@ -185,5 +197,5 @@ def read_yaml(path: Path) -> Any:
 
 
 def load_workflow(path: Path) -> Workflow:
-    """Read and validate config.yaml. Raises UserError, one line, on the user's mistakes."""
+    """Read and validate config.yaml. Raises UserError, one line each, on the user's mistakes."""
     return parse_workflow(read_yaml(path), str(path))

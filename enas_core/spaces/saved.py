@@ -27,6 +27,12 @@ from enas_core.spaces.space import NetworkShape
 NETWORK_FORMAT = 1
 SUPERNET_FORMAT = 1
 
+KINDS = {
+    "network": "a trained network (model.pt, final.pt)",
+    "supernet": "the supernet of a search, which holds the weights that all arcs share (supernet.pt)",
+}
+"""What a file can be of, by the key that only such a file has."""
+
 FACTS = ("classes", "mean", "std", "experiment", "test_accuracy")
 """What a loaded network has besides what it was built with (`Predicting`), in files of every version."""
 
@@ -171,6 +177,9 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     except Exception:  # whatever torch finds wrong with the bytes
         raise UserError(f"{path}: not a {what} file, or corrupt (Python objects are never loaded)") from None
     found = content.get("format") if isinstance(content, dict) else None
+    others = [kind for kind in KINDS if isinstance(content, dict) and kind in content and what not in content]
+    if others:
+        raise UserError(f"{path}: is {KINDS[others[0]]}, not {KINDS[what]}")
     if type(found) is not int or found != file_format:
         raise UserError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
     return content

@@ -222,9 +222,11 @@ def resume(
     weights: Path,
     table: Path,
     emit: Callable[[R], None],
+    train: Callable[[R, Watch], None] = lambda run, watch: run.train(watch),
 ) -> None:
     """Finish a run, from its saved state where there is one, and emit its outputs, `weights` and then `table`,
-    which records the fingerprint of `states` as `run` in its provenance. `save_every`: minutes.
+    which records the fingerprint of `states` as `run` in its provenance. `save_every`: minutes. `train` lets the run
+    train, with the watch that saves its state.
 
     The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
     orphaned process finished after its outputs were deleted is emitted again, not repeated. Of several processes of
@@ -238,7 +240,7 @@ def resume(
             if found is not None:
                 run.load_state_dict(found[0])
             if found is None or not found[1]:
-                run.train(saver)
+                train(run, saver)
                 states.save(run.state_dict(), finished=True)
             if states.processes.first:
                 inputs.require_unchanged()

@@ -7,6 +7,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
+from pathlib import Path
 
 import torch
 
@@ -51,3 +53,13 @@ def describe_device(device: torch.device, processes: Processes = ALONE) -> str:
     if device.type == "cuda":
         return f"{times}cuda ({torch.cuda.get_device_name(device)})"
     return f"{times}cpu ({torch.get_num_threads()} threads)"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this process has held at most: allocated on the GPU, or resident. Raises OSError on a system that does
+    not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status").read_text()
+    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status)
+    return 1024 * int(kilobytes)

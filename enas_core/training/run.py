@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from enas_core.training.events import EventFiles
 from enas_core.training.images import load_images
 from enas_core.training.network import NetworkTraining
 from enas_core.training.processes import Processes
+from enas_core.training.progress import train_with_signs_of_life
 from enas_core.training.supernet import SupernetTraining
 
 
@@ -65,14 +67,16 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
         save_supernet(weights, training.supernet, training.policy.state_dict())
         write_table(table, "search_epochs", training.epochs.rows, made_by | {"operators": training.supernet.operators})
 
+    states = StateDirectory(run.state_dir, identity, run.processes)
     resume(
         lambda: SupernetTraining(settings, data, seed, run.device, run.events(), run.processes),
-        StateDirectory(run.state_dir, identity, run.processes),
+        states,
         run.save_every,
         run.inputs,
         weights,
         table,
         emit,
+        partial(train_with_signs_of_life, states),
     )
 
 
@@ -92,14 +96,16 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
         save_network(weights, training.network, _facts(settings, data, training) | {"provenance": recorded})
         write_table(table, "augment_epochs", training.epochs.rows, recorded)
 
+    states = StateDirectory(run.state_dir, identity, run.processes)
     resume(
         lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),
-        StateDirectory(run.state_dir, identity, run.processes),
+        states,
         run.save_every,
         run.inputs,
         weights,
         table,
         emit,
+        partial(train_with_signs_of_life, states),
     )
 
 

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,7 +14,7 @@ import pytest
 
 import enas_core
 from enas_core import __main__ as enas
-from enas_core import final
+from enas_core import final, options
 
 PACKAGE = Path(enas_core.__file__).parent
 COMMANDS = sorted(
@@ -55,6 +57,20 @@ def test_help_is_complete(name, monkeypatch, capsys):
             if argument.parameter.show_default is None and isinstance(default, str | int | float) and default:
                 assert f"[default: {default}]" in " ".join(printed.replace("│", " ").split()), argument.name
     assert "--log-file" in printed
+
+
+def example_of(name):
+    """The words of the example in a command's help, as one would type them."""
+    (text,) = re.findall(r"^Example: (.*)", inspect.getdoc(function_of(name)), re.MULTILINE | re.DOTALL)
+    return shlex.split(text)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example_that_could_be_run(name):
+    program, command, *words = example_of(name)
+    assert (program, command) == ("enas", name.replace("_", "-"))
+    call = options.parsed(enas.program([command]), (command, *words), None)
+    assert call.func is function_of(name)
 
 
 # --- enas ---------------------------------------------------------------------------------------

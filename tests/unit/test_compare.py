@@ -269,6 +269,19 @@ def test_missing_and_foreign_files_are_left_out(two, capfdbinary, tmp_path):
     assert any("test_accuracy of row 1 is 97.0; allowed: numbers 0..1" in line for line in lines)
 
 
+def test_what_exists_is_suggested(two, capfdbinary, tmp_path, monkeypatch):
+    _, err = printed(capfdbinary, two / "nowhere", code=2)
+    assert f"left out: {two / 'nowhere'}: there is no such folder\n" in err
+    wanted = f"there is nothing to compare in {two / 'nowhere'}; there are {two / 'a'}, {two / 'b'}\n"
+    assert err.endswith(f"error: {wanted}")
+    monkeypatch.chdir(tmp_path)
+    _, err = printed(capfdbinary, "nowhere", code=2)
+    assert err.endswith("nothing to compare in nowhere; there are results/a, results/b\n")
+    monkeypatch.chdir(two / "a")
+    _, err = printed(capfdbinary, "nowhere", code=2)
+    assert err.endswith("nothing to compare in nowhere; results has no finished comparison either\n")
+
+
 def test_a_table_of_an_older_version_is_read(two, capfdbinary, tmp_path):
     old = tmp_path / "old"
     old.mkdir()

@@ -387,10 +387,9 @@ def test_a_stage_sees_what_it_depends_on(changes, stages):
 def test_settings_of_a_stage_survive_their_file(stage, tmp_path):
     settings = stage_settings("a", parse(a=cifar(preset="corrected"))["a"], stage)
     path = tmp_path / f"{stage}.json"
-    assert config.main(["--resolved", to_json(settings), "--out", str(path)]) == 0
+    path.write_text(to_json(settings))
     assert read_stage(path, STAGES[stage]) == settings
     assert path.read_text() == to_json(read_stage(path, STAGES[stage]))
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_equal_settings_give_equal_text():
@@ -433,7 +432,7 @@ def test_a_missing_settings_file_is_one_line(tmp_path):
 
 
 def test_prints_every_setting_with_a_meaning(capsys):
-    assert config.main(["--configfile", str(ROOT / "config.yaml"), "--experiment", "cifar100"]) == 0
+    assert config.main(["--configfile", str(ROOT / "config.yaml"), "--experiment", "cifar100", "--all"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "# cifar100"
     printed = dict(line.split(" = ", 1) for line in lines[1:] if line)
@@ -460,6 +459,68 @@ def test_prints_every_setting_with_a_meaning(capsys):
     }
 
 
+def shown(capsys, experiment, *options, **experiments):
+    """What the command prints of one of some experiments."""
+    path = Path("config.yaml")
+    path.write_text(yaml.safe_dump({"experiments": experiments}))
+    assert config.main([experiment, "--configfile", str(path), *options]) == 0
+    return capsys.readouterr().out
+
+
+def test_prints_what_differs_from_the_defaults(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a = digits(search__l2=0.5, search__clip_norm=None, search__num_epochs=150, preset="corrected")
+    lines = shown(capsys, "a", a=a).splitlines()
+    assert lines[0] == "# a"
+    assert {
+        'dataset.name = "digits"',
+        'preset = "corrected"  # default "original"',
+        "search.l2 = 0.5  # default 0.0001",
+        "augment.clip_norm = 5.0  # by the preset, default null",
+        "search.clip_norm = null  # the preset's is 5.0, default null",
+    } <= set(lines)
+    assert not [line for line in lines if line.startswith("search.num_epochs")]
+
+
+@pytest.mark.parametrize("options", [[], ["--all"]])
+def test_its_json_is_the_same_experiment(options, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a = digits(search__clip_norm=None, preset="corrected")
+    b = {"extends": "a", "preset": "original", "arcs": {"found": {"from": "a"}}}
+    for name in ("a", "b"):
+        (found,) = json.loads(shown(capsys, name, "--json", *options, a=a, b=b))["experiments"].values()
+        assert parse(**{"a": a, "b": b, name: found})[name] == parse(a=a, b=b)[name]
+
+
+def test_all_mistakes_of_a_file_are_a_line_each(capsys, tmp_path):
+    path = tmp_path / "config.yaml"
+    a = digits(arcs={"x": "0 1 2", "y": "1 2"}, num_nodes=3, baseline__sampler="reference", search__valid_images=9000)
+    b, c = digits(num_nodes=0, cpu_threads=0), digits(search__l3=1)
+    path.write_text(yaml.safe_dump({"experiments": {"a": a, "b": b, "c": c}}))
+    assert config.main(["--configfile", str(path)]) == 2
+    captured = capsys.readouterr()
+    keys = "c.search.l3", "a.search.valid_images", "a.baseline.sampler", "a.arcs.x", "a.arcs.y", "b.num_nodes"
+    lines = captured.err.splitlines()
+    assert captured.out == ""
+    assert [line.split(": ")[2] for line in lines] == [f"experiments.{key}" for key in (*keys, "b.cpu_threads")]
+
+
+def test_mistakes_between_experiments_are_a_line_each(capsys, tmp_path):
+    path = tmp_path / "config.yaml"
+    a, b = digits(arcs={"x": {"from": "c"}}), digits(baseline={"from": "c"}, ablation={"settings": ["none"]})
+    path.write_text(yaml.safe_dump({"experiments": {"a": a, "b": b}}))
+    assert config.main(["--configfile", str(path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_entries_that_extend_nothing_are_a_line_each(capsys, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("experiments: {a: {extends: x}, b: 3, c: {extends: a}}")
+    assert config.main(["--configfile", str(path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[2] for line in lines] == ["experiments.a.extends", "experiments.b"]
+
+
 def test_prints_all_experiments(capsys):
     assert config.main(["--configfile", str(ROOT / "config.yaml")]) == 0
     names = [line[2:] for line in capsys.readouterr().out.splitlines() if line.startswith("# ")]
@@ -479,7 +540,7 @@ def test_ends_quietly_when_its_reader_has_seen_enough():
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"experiments: {a: {num_nodes: 0}}", "experiments.a.num_nodes: 0"),
+        (b"experiments: {a: {num_nodes: 0, dataset: {name: x, source: folder}}}", "experiments.a.num_nodes: 0"),
         (b"a: [", "not valid YAML: "),
         (b"a: 2020-13-45", "not valid YAML: "),
         (b"\xff\xfe\x00", "not a text file"),

@@ -402,6 +402,18 @@ def refusal(path):
     return str(caught.value)
 
 
+def test_a_supernet_is_called_one(tmp_path):
+    """And the other way round."""
+    path = tmp_path / "supernet.pt"
+    torch.save({"format": 1, "supernet": {}, "controller": {}}, path)
+    assert "is the supernet of a search, which holds the weights that all arcs share (supernet.pt), not" in refusal(
+        path
+    )
+    torch.save({"format": 1, "network": {}}, path)
+    with pytest.raises(UserError, match=r"is a trained network \(model\.pt, final\.pt\), not the supernet of a search"):
+        load_supernet(path, MicroSupernet(SMALL, 2, "both"))
+
+
 def test_wrong_files_are_one_line(saved, tmp_path):
     _, path = saved
     content = torch.load(path, weights_only=True)

@@ -255,7 +255,7 @@ def test_the_local_profile_limits_trainings_where_there_are_gpus(
     copy.edit(augment__num_epochs=40)
     copy.make(*arcs, "results/tiny/config/augment.json")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    done = copy.run("--profile", str(ROOT / "workflow/profiles/default"), *targets)
+    done = copy.run("--profile", str(ROOT / "workflow/profiles/default"), "--printshellcmds", *targets)
     assert done.returncode == 0, done.stderr
     assert set(re.findall(r"--gpus (\d)", done.stderr)) == asked_for
     (first, first_end), (second, second_end) = (

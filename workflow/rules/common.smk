@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from enas_core.console import UserError
 from enas_core.planning.run_times import FILE, conditions, read_run_times
 from enas_core.settings import networks
 from enas_core.settings.arcs import Transfer
@@ -24,8 +25,8 @@ try:
     for config_path in workflow.configfiles:
         read_yaml(Path(config_path))  # Snakemake takes the last of two equal keys
     WORKFLOW = parse_workflow(config)
-except ValueError as error:
-    raise WorkflowError(str(error))
+except UserError as error:
+    raise WorkflowError(*error.lines)
 
 # Snakemake records the input files and the params of each job, and runs it again when there are others. So a new version
 # gives no rule a new one (tests/workflow/test_upgrades.py has results of earlier versions). What a stage must know besides

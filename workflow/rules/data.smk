@@ -10,8 +10,8 @@ rule resolve_config:
         "results/{experiment}/benchmarks/resolve_config-{stage}.tsv"
     params:
         settings=resolved_settings,
-    shell:
-        "python -m enas_core.config --resolved {params.settings:q} --out {output} 2> {log}"
+    script:
+        "../scripts/resolve_config.py"
 
 
 rule prepare_data:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from enas_core.console import UserError
 from enas_core.spaces.micro import drawing
 from enas_core.spaces.micro.arc import MicroArc, decisions
+from enas_core.spaces.micro.genotype import is_genotype, parse_genotype
 from enas_core.spaces.micro.sampling import REFERENCE_NODES, reference_arc
 from enas_core.spaces.micro.settings import PRESETS, MicroSettings
 from enas_core.spaces.micro.stem import halved, stem_maps
@@ -51,8 +52,8 @@ class Micro(SearchSpace):
 
     @classmethod
     def of_text(cls, text: str) -> tuple[Micro, MicroArc]:
-        """The arc says how many nodes it has."""
-        arc = MicroArc.parse(text)
+        """The arc, which may be written as a genotype, says how many nodes it has."""
+        arc = parse_genotype(text) if is_genotype(text) else MicroArc.parse(text)
         return cls(MicroSettings(num_nodes=arc.num_nodes)), arc
 
     @property

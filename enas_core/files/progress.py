@@ -1,0 +1,62 @@
+"""How far a training has come: a small file beside its saved state, which the training writes now and then and
+`enas status` reads, perhaps on another machine of the same file system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from enas_core.files.atomic import write_text
+
+PROGRESS = "progress.json"
+"""Its name, in the folder of the training's state."""
+
+
+class EpochSoFar(BaseModel):
+    """One complete epoch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    train_accuracy: float
+    accuracy: float
+    """On validation images (a search) or test images, 0..1."""
+    seconds: float
+
+
+class Progress(BaseModel):
+    """What a training says of itself. Who reads it ignores what a later version adds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Literal["running", "finished", "interrupted", "failed"]
+    """`interrupted`: it has saved its state because it was asked to end. A process that is killed leaves `running`."""
+    epochs: int
+    """That it will train."""
+    rows: list[EpochSoFar]
+    """The complete ones."""
+    step: int
+    """Steps of the epoch under way."""
+    steps: int
+    """Of every epoch."""
+    seconds: float
+    """That the epoch under way has taken so far."""
+    memory: int | None
+    """Bytes that the first process has held at most, on its device; None where the system does not tell."""
+    device: str
+    host: str
+    """The machine's name."""
+
+
+def write_progress(path: Path, progress: Progress) -> None:
+    """Write the file atomically."""
+    write_text(path, progress.model_dump_json())
+
+
+def read_progress(path: Path) -> Progress | None:
+    """What a training has last said; None where there is no such file, or not one that this version understands."""
+    try:
+        return Progress.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,81 @@
+"""How long the rest of a run will take: by a training's own pace, else by those of its kind that are finished or under
+way, else by what `enas plan --save` has measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enas_core.monitor.stages import Overview, Rule, Stage
+from enas_core.planning.jobs import makespan
+from enas_core.planning.run_times import RunTime, conditions
+from enas_core.settings.experiment import Experiment
+from enas_core.settings.networks import searched_network
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is left of an experiment."""
+
+    seconds: float
+    """With as many stages at a time as are running, or one."""
+    at_a_time: int
+    complete: bool
+    """Whether it is known of every stage; else there is more."""
+
+
+def planned_seconds(
+    name: str, experiment: Experiment | None, run_times: Mapping[str, Mapping[str, RunTime]]
+) -> dict[Rule, float]:
+    """Seconds of one job of each rule, where a plan has measured them with the same settings."""
+    planned: dict[Rule, float] = {}
+    rules: tuple[Rule, ...] = ("search", "select_arc", "augment")
+    for rule in rules:
+        found = run_times.get(name, {}).get(rule)
+        if found is not None and experiment is not None and found.conditions == conditions(name, experiment, rule):
+            planned[rule] = found.seconds
+    return planned
+
+
+def seconds_left(overview: Overview, planned: Mapping[Rule, float]) -> list[float | None]:
+    """For each stage; None where nothing says it."""
+    finished: dict[Rule, list[float]] = {}
+    under_way: dict[Rule, list[float]] = {}
+    for stage in overview.stages:
+        if stage.state == "finished" and stage.spent:
+            finished.setdefault(stage.rule, []).append(stage.spent)
+        elif stage.pace and stage.epochs:
+            under_way.setdefault(stage.rule, []).append(stage.pace * stage.epochs)
+    measured = under_way | finished
+    typical = dict(planned) | {rule: statistics.mean(seconds) for rule, seconds in measured.items()}
+    return [_left(stage, typical.get(stage.rule)) for stage in overview.stages]
+
+
+def _left(stage: Stage, typical: float | None) -> float | None:
+    """Of one stage; `typical` is what all of such a stage takes."""
+    if stage.state == "finished":
+        return 0.0
+    whole = stage.pace * stage.epochs if stage.pace and stage.epochs else typical
+    return None if whole is None else max(0.0, whole - stage.spent)
+
+
+def rest_of(overview: Overview, left: Sequence[float | None]) -> Rest:
+    """Of all stages together. A choice comes after its search, the training of what was found after the choice."""
+    stages = overview.stages
+    position = {(stage.rule, stage.name): i for i, stage in enumerate(stages)}
+    found_by = {searched_network(seed).name: f"s{seed}" for seed in overview.seeds}
+    needs: list[list[int]] = []
+    for stage in stages:
+        earlier = None
+        if stage.rule == "select_arc":
+            earlier = position.get(("search", stage.name))
+        elif stage.rule == "augment":
+            earlier = position.get(("select_arc", found_by.get(stage.network, "")))
+        needs.append([] if earlier is None else [earlier])
+    at_a_time = max(1, overview.count("running"))
+    return Rest(
+        seconds=makespan([seconds or 0.0 for seconds in left], needs, at_a_time),
+        at_a_time=at_a_time,
+        complete=None not in left,
+    )

@@ -1,0 +1,335 @@
+"""status: what made-up and interrupted runs look like from outside."""
+
+from __future__ import annotations
+
+import html.parser
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from enas_core import status
+from enas_core.files.progress import PROGRESS, EpochSoFar, Progress, write_progress
+from enas_core.files.tables import SCHEMAS, write_table
+from enas_core.monitor.left import rest_of, seconds_left
+from enas_core.monitor.lines import SHOWN_ALONE, ago
+from enas_core.monitor.page import page
+from enas_core.monitor.stages import SILENCE, Overview, Stage, read_experiment
+from enas_core.planning.run_times import FILE, RunTime, conditions, save_run_times
+from enas_core.settings.workflow import load_workflow
+
+CONFIG = {
+    "dataset": {"name": "digits", "source": "digits", "split_test_images": 597},
+    "search": {"num_epochs": 4, "valid_images": 100, "aux_head": False, "seeds": [1, 2]},
+    "augment": {"num_epochs": 10, "aux_head": False},
+    "baseline": {"num_arcs": 2},
+}
+
+
+class MadeUp:
+    """The results of an experiment, file by file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump({"experiments": {"mine": CONFIG}}))
+        self.results = folder / "results"
+        self.folder = self.results / "mine"
+        (self.folder / "config").mkdir(parents=True)
+        (self.folder / "data").mkdir()
+        np.save(self.folder / "data/train_labels.npy", np.array([0] * 900 + [1] * 75 + [2] * 25))
+        np.save(self.folder / "data/test_labels.npy", np.arange(100) % 4)
+
+    def tell(self, place: str, state: str = "running", rows: int = 2, age: float = 3.0, **changes: object) -> None:
+        """A sign of life: so many epochs of 100 seconds are done, and half of the next one."""
+        epochs = 4 if place.startswith("search") else 10
+        facts = {
+            "state": state,
+            "epochs": epochs,
+            "rows": [EpochSoFar(train_accuracy=0.5, accuracy=0.5 + i / 100, seconds=100.0) for i in range(rows)],
+            "step": 5,
+            "steps": 10,
+            "seconds": 50.0,
+            "memory": 2 * 10**9,
+            "device": "cpu (1 threads)",
+            "host": "node7",
+        }
+        path = self.folder / "_state" / place / PROGRESS
+        write_progress(path, Progress.model_validate(facts | changes))
+        self.set_age(path, age)
+
+    def set_age(self, path: Path, age: float) -> None:
+        """Let a file have been written so many seconds ago."""
+        os.utime(path, (time.time() - age, time.time() - age))
+
+    def finish(self, place: str, accuracies: list[float], seconds: float = 100.0) -> None:
+        """The table of a finished training."""
+        kind, score = ("search", "valid") if place.startswith("search") else ("augment", "test")
+        empty = dict.fromkeys(SCHEMAS[f"{kind}_epochs"].names)
+        rows = [
+            empty | {"epoch": i, f"{score}_accuracy": value, "seconds": seconds} for i, value in enumerate(accuracies)
+        ]
+        write_table(self.folder / place / "epochs.parquet", f"{kind}_epochs", rows, {})
+
+    def select(self, seed: int, accuracy: float) -> None:
+        """The table of a choice."""
+        row = {"source": "policy", "selected": True, "valid_accuracy": accuracy}
+        rows = [dict.fromkeys(SCHEMAS["candidates"].names) | row]
+        write_table(self.folder / f"search/s{seed}/own/candidates.parquet", "candidates", rows, {})
+
+    def overview(self) -> Overview:
+        """What is read of it."""
+        experiment = load_workflow(self.config).experiments["mine"]
+        return read_experiment(self.folder, "mine", experiment, time.time())
+
+    def stage(self, rule: str, name: str) -> Stage:
+        """One of its stages."""
+        (found,) = [stage for stage in self.overview().stages if (stage.rule, stage.name) == (rule, name)]
+        return found
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> MadeUp:
+    return MadeUp(tmp_path)
+
+
+def printed(capsys: pytest.CaptureFixture[str], made_up: MadeUp, *options: str) -> list[str]:
+    """Lines of the command."""
+    assert status.main([str(made_up.results), "--configfile", str(made_up.config), *options]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_nothing_has_begun(made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    title, header, *lines = printed(capsys, made_up)
+    assert title.startswith("mine: 0 of 8 stages finished; how long it will take is not known yet")
+    assert header.split()[:4] == ["stage", "state", "epoch", "accuracy"]
+    assert [line.split("  ")[0] for line in lines] == ["search: 2", "select_arc: 2", "augment: 4"]
+    (tmp_path / "empty").mkdir()
+    assert status.main([str(tmp_path / "empty"), "--configfile", str(made_up.config)]) == 0
+    assert capsys.readouterr().out == "no stage has begun\n"
+    assert status.main([str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'}: there is no such folder\n"
+
+
+def test_a_training_under_way(made_up: MadeUp) -> None:
+    made_up.tell("search/s1")
+    stage = made_up.stage("search", "s1")
+    assert (stage.state, stage.epochs, list(stage.accuracies)) == ("running", 4, [0.5, 0.51])
+    assert stage.chance == 0.75  # of the last 100 images, which are held out
+    assert (stage.spent, stage.pace, stage.memory) == (250.0, 100.0, 2e9)
+    assert stage.where == "node7, cpu (1 threads)"
+    assert 3.0 <= stage.age < 60.0
+    made_up.tell("augment/random-01/seed1", rows=0)
+    stage = made_up.stage("augment", "random-01 seed 1")
+    assert (stage.state, stage.chance, stage.pace) == ("running", 0.25, 100.0)
+
+
+def test_a_killed_training_is_silent(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up.tell("search/s1", age=SILENCE + 60)
+    (line,) = [line for line in printed(capsys, made_up) if line.startswith("search s1")]
+    assert line.split()[2] == "silent"
+    assert "3 min ago" in line
+
+
+@pytest.mark.parametrize("state", ["interrupted", "failed"])
+def test_a_training_that_has_ended_says_how(state: str, made_up: MadeUp) -> None:
+    made_up.tell("search/s1", state, age=9999)
+    assert made_up.stage("search", "s1").state == state
+
+
+def test_finished_stages(made_up: MadeUp) -> None:
+    made_up.tell("search/s1", "finished", rows=4, age=60)
+    assert made_up.stage("search", "s1").state == "waiting"  # its table is gone, and will be written again
+    made_up.finish("search/s1", [0.1, 0.7, 0.6, 0.5])
+    stage = made_up.stage("search", "s1")
+    assert (stage.state, stage.spent, stage.age, stage.memory) == ("finished", 400.0, None, 2e9)
+    made_up.select(1, 0.65)
+    (made_up.folder / "benchmarks").mkdir()
+    (made_up.folder / "benchmarks/select_arc-s1.tsv").write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t100.0\n")
+    stage = made_up.stage("select_arc", "s1")
+    assert (stage.state, list(stage.accuracies), stage.spent, stage.memory) == ("finished", [0.65], 12.5, 100 * 2**20)
+
+
+def test_a_training_that_has_begun_again(made_up: MadeUp) -> None:
+    made_up.finish("search/s1", [0.5] * 4)
+    made_up.set_age(made_up.folder / "search/s1/epochs.parquet", 500)
+    made_up.tell("search/s1", rows=1)
+    assert made_up.stage("search", "s1").state == "running"
+
+
+def test_a_choice_is_known_by_its_log(made_up: MadeUp) -> None:
+    log = made_up.folder / "logs/select_arc-s1.log"
+    log.parent.mkdir()
+    log.write_text("")
+    assert made_up.stage("select_arc", "s1").state == "waiting"  # of an earlier try: there is no supernet
+    made_up.finish("search/s1", [0.5])
+    (made_up.folder / "search/s1/supernet.pt").touch()
+    assert made_up.stage("select_arc", "s1").state == "running"
+    made_up.set_age(log, SILENCE + 1)
+    assert made_up.stage("select_arc", "s1").state == "silent"
+
+
+def test_files_that_are_none(made_up: MadeUp) -> None:
+    for name in ("_state/search/s1/progress.json", "search/s1/epochs.parquet", "data/train_labels.npy"):
+        path = made_up.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{")
+    (made_up.folder / "search/sx").mkdir()
+    stage = made_up.stage("search", "s1")
+    assert (stage.state, stage.chance) == ("waiting", None)
+
+
+def test_time_left_is_by_the_pace_of_the_training_itself(made_up: MadeUp) -> None:
+    made_up.tell("search/s1")
+    overview = made_up.overview()
+    left = seconds_left(overview, {})
+    assert left[:4] == [150.0, 400.0, None, None]  # 4 epochs of 100 s; its own 250 s are spent
+    assert not rest_of(overview, left).complete
+
+
+def test_time_left_of_the_whole(made_up: MadeUp) -> None:
+    """Choices come after searches, the training of found networks after these; two at a time."""
+    made_up.finish("search/s1", [0.5] * 4)
+    made_up.select(1, 0.5)
+    made_up.tell("search/s2")
+    made_up.tell("augment/random-00/seed1")
+    overview = made_up.overview()
+    left = seconds_left(overview, {"select_arc": 30.0})
+    by_stage = {f"{stage.rule} {stage.name}": seconds for stage, seconds in zip(overview.stages, left, strict=True)}
+    assert by_stage["search s2"] == 150.0
+    assert by_stage["select_arc s2"] == 30.0
+    assert by_stage["augment random-00 seed 1"] == 750.0
+    assert by_stage["augment searched-s2 seed 1"] == 1000.0
+    rest = rest_of(overview, left)
+    assert (rest.complete, rest.at_a_time) == (True, 2)
+    assert rest.seconds >= (150 + 30 + 750 + 3 * 1000) / 2
+    assert rest.seconds <= 150 + 30 + 1000 + 1000 + 750
+
+
+def test_a_plan_says_what_nothing_else_does(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = load_workflow(made_up.config).experiments["mine"]
+    for settings, expected in (("other", "not known yet"), (None, "about 0:10:00 left with 1 at a time")):
+        plan = {
+            rule: RunTime(seconds=75.0, device="cpu", conditions=settings or conditions("mine", experiment, rule))
+            for rule in ("search", "select_arc", "augment")
+        }
+        save_run_times(made_up.results / FILE, {"mine": plan})
+        assert expected in printed(capsys, made_up)[0]
+
+
+def test_what_comes_first(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up.finish("search/s1", [0.5] * 4)
+    made_up.tell("search/s2", "interrupted")
+    made_up.tell("augment/random-00/seed1")
+    states = [re.split(r"\s{2,}", line)[1] for line in printed(capsys, made_up)[2:]]
+    assert states == ["running", "interrupted", "finished", "waiting", "waiting"]
+
+
+def test_many_finished_trainings_share_a_line(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(SHOWN_ALONE + 1):
+        made_up.finish(f"networks/net-{i}/seed1", [0.1, 0.2 + i / 100])
+    (line,) = [line for line in printed(capsys, made_up) if "finished " in line]
+    assert line.startswith(f"augment: {SHOWN_ALONE + 1}")
+    assert "mean 24.0 %" in line
+    assert "28.0 %" in line
+
+
+def test_without_settings_it_tells_what_has_begun(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up.tell("search/s5")
+    made_up.config.unlink()
+    title, _, *lines = printed(capsys, made_up)
+    assert title.startswith("mine: 0 of 2 stages finished, 1 running")
+    assert [line.split("  ")[0] for line in lines] == ["search s5", "select_arc s5"]
+
+
+def test_one_experiment_and_its_variants(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    (made_up.folder / "variants/original/config").mkdir(parents=True)
+    made_up.results = made_up.folder
+    titles = [line for line in printed(capsys, made_up) if "stages finished" in line]
+    assert [title.partition(":")[0] for title in titles] == ["mine", "mine/variants/original"]
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+class Tags(html.parser.HTMLParser):
+    """Refuses a page whose tags do not close; counts them."""
+
+    VOID = ("meta", "br", "path", "use", "rect")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_has_tables_and_curves(made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made_up.tell("search/s1")
+    made_up.finish("networks/random-00/seed1", [0.5, 0.6])
+    path = tmp_path / "status.html"
+    lines = printed(capsys, made_up, "--once", "--html", str(path))
+    assert lines[0].startswith("mine: 1 of 8 stages finished, 1 running")
+    text = path.read_text()
+    seen = Tags(text).seen
+    assert (seen.count("table"), seen.count("svg"), seen.count("tr")) == (1, 1, len(lines) - 1)
+    assert "http-equiv" not in text  # nobody writes it again
+    assert not re.search(r'(src|href)="(?!#)', text)  # nothing to load from elsewhere
+
+
+def test_the_page_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results").mkdir()
+    path = tmp_path / "status.html"
+    assert status.main([str(tmp_path / "results"), "--once", "--html", str(path)]) == 0
+    assert "no stage has begun" in path.read_text()
+
+
+def test_the_page_loads_itself_again_and_trusts_no_text() -> None:
+    text = page("<title>", [], "<foot>", 5.0)
+    assert '<meta http-equiv="refresh" content="5">' in text
+    assert "&lt;title&gt;" in text
+    assert "<foot>" not in text
+
+
+def test_the_page_is_written_until_nothing_is_left(
+    made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = tmp_path / "status.html", []
+    searches = [f"search/s{seed}" for seed in (1, 2)]
+    made_up.tell(searches[0])
+
+    def go_on(seconds: float) -> None:
+        waits.append((seconds, "http-equiv" in path.read_text()))
+        for i, place in enumerate(searches):
+            made_up.finish(place, [0.5] * 4)
+            made_up.select(i + 1, 0.5)
+        for network in ("searched-s1", "searched-s2", "random-00", "random-01"):
+            made_up.finish(f"networks/{network}/seed1", [0.5])
+
+    monkeypatch.setattr(status.time, "sleep", go_on)
+    assert printed(capsys, made_up, "--html", str(path), "--every", "7") == []
+    assert waits == [(7.0, True)]
+    assert "http-equiv" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "-"), (0.4, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (1e6, "12 days ago")]
+)
+def test_ages(seconds: float | None, text: str) -> None:
+    assert ago(seconds) == text
