@@ -18,7 +18,7 @@ import torch
 import trials
 import yaml
 
-from enas_core.files.tables import TIMING_COLUMNS
+from enas_core.files.schemas import TIMING_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 1800  # seconds for anything that is waited for: a hang is found, a busy machine is none
