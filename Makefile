@@ -24,7 +24,7 @@ demo: .venv/installed
 	@echo "The report is results/report.html."
 
 # On two cores: every test that starts neither Snakemake nor several processes of a training, and the linters.
-LONG := tests/workflow tests/parallel tests/faults/test_kills.py tests/faults/test_snakemake.py
+LONG := tests/workflow tests/parallel $(patsubst %,tests/faults/test_%.py,kills orphans snakemake workflows)
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 test: .venv/installed lint
@@ -34,7 +34,7 @@ test: .venv/installed lint
 test-long: .venv/installed
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(LONG)
 
-# Many interruptions of the real stages: make test-faults KILLS=300
+# Many interruptions of the real stages and of whole workflows: make test-faults KILLS=300
 KILLS ?= 30
 test-faults: .venv/installed
 	$(BIN)/pytest tests/faults --kills $(KILLS)

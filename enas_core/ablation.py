@@ -15,6 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from enas_core.console import log
+from enas_core.files.lock import only_writer
 from enas_core.files.tables import provenance, read_provenance, write_table
 from enas_core.options import ConfigFile, run_command, several
 from enas_core.settings.stages import AblationStage, fingerprint, plain, read_stage
@@ -37,11 +38,13 @@ def ablation(
     from enas_core.analysis.ablation import ablation_rows, sentences
     from enas_core.analysis.results import read_metrics
 
-    rows = ablation_rows(settings, read_metrics(metrics), searches)
-    devices = {str(read_provenance(folder / "epochs.parquet").get("device")) for folder in searches}
-    write_table(out, "ablation", rows, provenance(" + ".join(sorted(devices)), fingerprint(settings), plain(settings)))
-    for line in sentences(settings, rows):
-        log.info("%s", line)
+    with only_writer(out):
+        rows = ablation_rows(settings, read_metrics(metrics), searches)
+        devices = {str(read_provenance(folder / "epochs.parquet").get("device")) for folder in searches}
+        made_by = provenance(" + ".join(sorted(devices)), fingerprint(settings), plain(settings))
+        write_table(out, "ablation", rows, made_by)
+        for line in sentences(settings, rows):
+            log.info("%s", line)
 
 
 def main(arguments: list[str] | None = None) -> int:

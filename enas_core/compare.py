@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from enas_core.console import UserError
+from enas_core.files.lock import only_writer
 from enas_core.options import run_command, several
 
 AS_A_STAGE = Group("As a stage of the workflow")
@@ -59,7 +60,8 @@ def compare(
     from enas_core.analysis.output import show_comparison, write_comparison
 
     if out_dir is not None:
-        write_comparison(networks, searches, out_dir)
+        with only_writer(out_dir / "comparison.parquet"):
+            write_comparison(networks, searches, out_dir)
     else:
         show_comparison(results, format)
 

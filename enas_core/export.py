@@ -47,7 +47,10 @@ def export(
         Path | None, Parameter(help="file to write (default: the network's name with .onnx or .pt2)")
     ] = None,
 ) -> None:
-    """Write a trained network as a file that runs without this project, and check it."""
+    """Write a trained network as a file that runs without this project, and check it.
+
+    Example: enas export results/cifar10/final.pt --format onnx
+    """
     import torch
 
     from enas_core.spaces.exported import SUFFIXES, export_network, require_packages

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from enas_core.console import UserError, log
 from enas_core.files.atomic import write_bytes, write_text
+from enas_core.files.lock import only_writer
 from enas_core.options import run_command, several
 from enas_core.settings.experiment import DEFAULT_SPACE
 from enas_core.spaces import space_class
@@ -42,14 +43,15 @@ def final(
     if out is not None and len(models) != len(candidates):
         raise UserError("--models: one folder is needed for each of --candidates")
 
-    if arc is not None:
-        chosen = str(space_class(space).of_text(arc)[1])
-    else:
-        position, chosen = best_of(candidates)
-    if arc_out is not None:
-        write_text(arc_out, f"{chosen}\n")
+    if arc is not None and arc_out is not None:
+        write_text(arc_out, f"{space_class(space).of_text(arc)[1]}\n")
+    elif arc_out is not None:
+        with only_writer(arc_out):
+            write_text(arc_out, f"{best_of(candidates)[1]}\n")
     elif out is not None:
-        copy_network(models[position], chosen, out)
+        with only_writer(out):
+            position, chosen = best_of(candidates)
+            copy_network(models[position], chosen, out)
 
 
 def best_of(candidates: Sequence[Path]) -> tuple[int, str]:

@@ -12,7 +12,8 @@ import inspect
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -244,9 +245,10 @@ def exit_code(work: Callable[[], None], log_file: Path | None) -> int:
     1, with one line: a run that failed by itself (RunError, or memory that did not suffice). 1, with the traceback:
     anything else, ValueError included, is an error of this project. 130: interrupted. 141: nobody reads the output."""
     try:
-        start_logging(log_file)
-        work()
-        sys.stdout.flush()
+        with ctrl_c_interrupts():
+            start_logging(log_file)
+            work()
+            sys.stdout.flush()
     except UserError as error:
         for line in error.lines:
             say(line, 2)
@@ -267,6 +269,19 @@ def exit_code(work: Callable[[], None], log_file: Path | None) -> int:
     finally:
         stop_logging()
     return 0
+
+
+@contextmanager
+def ctrl_c_interrupts() -> Iterator[None]:
+    """While the body runs, Ctrl-C raises KeyboardInterrupt also where it ends Python at once (see `enas_core`)."""
+    at_once = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if at_once:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def say(problem: object, code: int) -> int:

@@ -13,7 +13,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from enas_core.data.manifest import MANIFEST
 from enas_core.files.inputs import Inputs
+from enas_core.files.lock import only_writer
 from enas_core.options import ConfigFile, run_command
 from enas_core.settings.stages import PrepareDataStage, read_stage
 
@@ -51,7 +53,8 @@ def prepare_data(
 
     from enas_core.data.prepare import prepare
 
-    prepare(settings, data_path, out_dir, download_dir, inputs=inputs)
+    with only_writer(out_dir / MANIFEST):
+        prepare(settings, data_path, out_dir, download_dir, inputs=inputs)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from enas_core.console import UserError, log
 from enas_core.fields import Seed
 from enas_core.files.atomic import write_text
 from enas_core.files.inputs import Inputs
+from enas_core.files.lock import only_writer
 from enas_core.files.tables import provenance, read_table, write_table
 from enas_core.options import (
     DEFAULT_DATA_ON_DEVICE,
@@ -75,24 +76,25 @@ def select_arc(
 
     from enas_core.training.launch import on_devices
 
-    with on_devices("select_arc", arguments, device, gpus, settings.cpu_threads) as (own_device, _):
-        from enas_core.training.device import describe_device
-        from enas_core.training.scoring import mark_selected, score
+    with only_writer(out_dir / "candidates.parquet"):
+        with on_devices("select_arc", arguments, device, gpus, settings.cpu_threads) as (own_device, _):
+            from enas_core.training.device import describe_device
+            from enas_core.training.scoring import mark_selected, score
 
-        candidates, checked = score(settings, data, supernet, seed, own_rows, given, own_device, data_on_device)
-        made_by = provenance(describe_device(own_device), fingerprint(settings), plain(settings))
-    best = mark_selected(candidates, space)
-    inputs.require_unchanged()
-    write_table(out_dir / "candidates.parquet", "candidates", candidates, made_by)
-    if arc_out is not None:
-        write_text(arc_out, best["arc"] + "\n")
-    log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
-    if checked is not None:
-        from enas_core.analysis.signal import sentence
+            candidates, checked = score(settings, data, supernet, seed, own_rows, given, own_device, data_on_device)
+            made_by = provenance(describe_device(own_device), fingerprint(settings), plain(settings))
+        best = mark_selected(candidates, space)
+        inputs.require_unchanged()
+        write_table(out_dir / "candidates.parquet", "candidates", candidates, made_by)
+        if arc_out is not None:
+            write_text(arc_out, best["arc"] + "\n")
+        log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
+        if checked is not None:
+            from enas_core.analysis.signal import sentence
 
-        if signal_out is not None:
-            write_table(signal_out, "signal", [checked], made_by)
-        log.info("search seed %d: %s", seed, sentence(checked["verdict"], checked))
+            if signal_out is not None:
+                write_table(signal_out, "signal", [checked], made_by)
+            log.info("search seed %d: %s", seed, sentence(checked["verdict"], checked))
 
 
 def arcs_of_table(path: Path | None, space: SearchSpace) -> list[Arc]:

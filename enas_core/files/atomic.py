@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,10 +15,11 @@ from pathlib import Path
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path` (fsync, rename), on any error
-    it is removed and `path` is as it was. An OSError names `path`."""
+    it is removed and `path` is as it was. An OSError names `path`. What killed processes have left of `path` is
+    removed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    discard_partial(path)
+    handle, name = _begin(path)
     temporary = Path(name)
     try:
         yield temporary
@@ -30,12 +33,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.filename in (None, name):  # writes do not say which file it was
             raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error), str(path)) from None
         raise
+    finally:
+        os.close(handle)
+
+
+def _begin(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, open and locked: so `discard_partial` knows it from what a killed process has left."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with contextlib.suppress(OSError):  # on a file system without locks nothing is discarded
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink > 0:  # not discarded before it was locked
+            return handle, name
+        os.close(handle)
 
 
 def discard_partial(path: Path) -> None:
-    """Remove what killed processes have left of `path`; only where no other process can be writing it."""
-    for leftover in path.parent.glob(f".{path.name}.*"):
-        leftover.unlink()
+    """Remove what killed processes have left of `path`, and nothing that another process is writing."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError), leftover.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
 
 
 def require_writable(folder: Path) -> None:

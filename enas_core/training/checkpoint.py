@@ -11,7 +11,6 @@ generator in it because none outlives a step: every draw is keyed by seed, purpo
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -19,15 +18,17 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, TypeVar
 
 import torch
 
-from enas_core.console import UserError, log
-from enas_core.files.atomic import atomic_path, discard_partial, require_writable
+from enas_core.console import log
+from enas_core.files.atomic import atomic_path, discard_partial
 from enas_core.files.inputs import Inputs
+from enas_core.files.lock import only_writer, take_lock
 from enas_core.files.tables import table_identity
 from enas_core.training.processes import ALONE, Processes
 
@@ -59,19 +60,7 @@ class StateDirectory:
 
     def _take_lock(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "lock"
-        self._lock = path.open("ab+", buffering=0)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._lock.truncate(0)
-            self._lock.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
-        except BlockingIOError:
-            owner = path.read_text() or "unknown"
-            raise UserError(
-                f"{self.folder}: in use by another process ({owner}); wait until it has ended, or end it"
-            ) from None
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from None
+        self._lock = take_lock(self.folder / "lock", self.folder)
         discard_partial(self.current)
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
@@ -230,8 +219,9 @@ def resume(
 
     The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
     orphaned process finished after its outputs were deleted is emitted again, not repeated. Of several processes of
-    the run the first one emits. Raises RunError instead when one of `inputs` has changed since."""
-    with states:
+    the run the first one emits. Raises RunError instead when one of `inputs` has changed since, and UserError when
+    another run works with the same states or writes to the same folder."""
+    with states, only_writer(table, wait=False) if states.processes.first else nullcontext():
         if states.processes.largest(states.processes.first and _is_complete(states, weights, table)):
             return
         found, run = states.load(), create()
@@ -259,5 +249,4 @@ def _is_complete(states: StateDirectory, weights: Path, table: Path) -> bool:
         log.info("outputs are complete, nothing to do (delete %s and %s to start again)", weights, table)
         states.clear()
         return True
-    require_writable(table.parent)
     return False

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 import trials
+import workflows
 
+UNDER_TEST = ("stage", "workflow")
 COUNTS = pytest.StashKey[Counter]()
 
 
@@ -23,10 +26,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # A plain `pytest` knows this file, and its option, only after it has read its options.
+    kills = metafunc.config.getoption("kills", None) or int(os.environ.get("KILLS", "30"))
+    seeds = -(-kills // trials.KILLS_A_SEED)
+    of_workflows = max(1, seeds // 5)  # each takes as long as many kills of single stages
     if "campaign_seed" in metafunc.fixturenames:
-        # A plain `pytest` knows this file, and its option, only after it has read its options.
-        kills = metafunc.config.getoption("kills", None) or int(os.environ.get("KILLS", "30"))
-        metafunc.parametrize("campaign_seed", range(-(-kills // trials.KILLS_A_SEED)))
+        metafunc.parametrize("campaign_seed", range(max(1, seeds - of_workflows)))
+    if "workflow_seed" in metafunc.fixturenames:
+        metafunc.parametrize("workflow_seed", range(of_workflows))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """With several processes (pytest-xdist), each has counted its own."""
+    node.config.stash[COUNTS].update(node.workeroutput.get("faults", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = dict(session.config.stash[COUNTS])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -34,6 +52,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("faults")
         for name, count in sorted(counts.items()):
             terminalreporter.line(f"{count:5} {name}")
+        stages, workflows = (sum(counts[name] for name in counts if name.startswith(f"{of}: SIG")) for of in UNDER_TEST)
+        compared = sum(counts[name] for name in counts if name.endswith("compared with the undisturbed one"))
+        terminalreporter.line(
+            f"{stages + workflows} kills, {stages} of stages and {workflows} of whole workflows;"
+            f" {compared} resumed runs compared with undisturbed ones"
+        )
 
 
 @pytest.fixture
@@ -71,3 +95,11 @@ def references(
         assert ended.code == 0, ended.output
         found[stage] = trials.Reference(folder, perf_counter() - start)
     return found
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> workflows.Workspace:
+    """The whole workflow, undisturbed; not to be changed."""
+    workspace = workflows.Workspace(tmp_path_factory.mktemp("whole"))
+    workspace.again(cores=2)
+    return workspace

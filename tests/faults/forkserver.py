@@ -22,7 +22,7 @@ import enas_core.training.run  # noqa: F401  (with all of torch that stages use)
 from enas_core import augment, search
 
 MAIN = {"search": search.main, "augment": augment.main}
-TIME_LIMIT = 120  # seconds, then SIGALRM
+TIME_LIMIT = 600  # seconds, then SIGALRM
 FILE_OPERATIONS = {"os.rename", "os.remove", "os.chmod", "os.mkdir", "fcntl.flock"}
 
 

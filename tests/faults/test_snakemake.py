@@ -7,20 +7,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import workflows
 import yaml
 from trials import assert_same, comparable
-
-ROOT = Path(__file__).parents[2]
-TIME_LIMIT = 120  # seconds for anything that is waited for
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+from workflows import ROOT, Run, wait_for
 
 
 @dataclass(frozen=True)
@@ -40,37 +36,18 @@ AUGMENT = Job(
 SEARCH = Job("search", "search/s1", "_state/search/s1", "search-s1", "supernet.pt")
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds."""
-    end = time.monotonic() + TIME_LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-class Workspace:
+class Workspace(workflows.Workspace):
     """A working folder, and the command that makes the outputs of `job` in it."""
 
     def __init__(self, folder: Path, job: Job) -> None:
-        self.folder, self.job, self.config = folder, job, ROOT / "tests/configs/faults.yaml"
-        results = folder / "results/tiny"
-        self.out, self.state, self.log = results / job.folder, results / job.state, results / f"logs/{job.log}.log"
+        super().__init__(folder, [f"results/tiny/{job.folder}/{job.weights}"], ROOT / "tests/configs/faults.yaml")
+        self.job = job
+        self.out, self.state = self.results / job.folder, self.results / job.state
+        self.log = self.results / f"logs/{job.log}.log"
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """The command, in a process group of its own."""
-        command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-d", str(self.folder)]
-        command += ["--configfile", str(self.config), "--cores", "1", "--quiet", "rules"]
-        command += ["--profile", str(ROOT / "workflow/profiles/default"), "--config", "save_every=0.0001", "device=cpu"]
-        command += [*options, "--", f"results/tiny/{self.job.folder}/{self.job.weights}"]
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, *options: str, save_every: float = 0.0001, **how: Any) -> Run:
+        """The command, which saves the state after every step."""
+        return super().start(*options, save_every=save_every, **how)
 
     def worker(self) -> int:
         """Pid of the stage, from its lock file."""
@@ -80,16 +57,9 @@ class Workspace:
         """Until the stage has saved its state in training."""
         wait_for(self.state.joinpath("previous.state").exists)
 
-    def again(self, *options: str) -> str:
-        """The same command, unlocked first where Snakemake asks for it, to its end; the log, which Snakemake begins
-        afresh for every try."""
-        process = self.start(*options)
-        printed = process.communicate(timeout=TIME_LIMIT)[1]
-        if "--unlock" in printed:
-            assert self.start("--unlock").wait(TIME_LIMIT) == 0
-            process = self.start(*options)
-            printed = process.communicate(timeout=TIME_LIMIT)[1]
-        assert process.returncode == 0, printed
+    def log_of_another(self) -> str:
+        """The same command to its successful end; the log, which Snakemake begins afresh for every try."""
+        self.again()
         return self.log.read_text() if self.log.exists() else ""
 
     def assert_same_as(self, other: Workspace) -> None:
@@ -123,15 +93,14 @@ only_augment = pytest.mark.parametrize("undisturbed", [AUGMENT], ids=["augment"]
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_worker(undisturbed: Workspace, workspace: Workspace, number: int) -> None:
-    process = workspace.start()
+    run = workspace.start()
     workspace.wait_for_training()
     os.kill(workspace.worker(), number)
-    printed = process.communicate(timeout=TIME_LIMIT)[1]
-    assert process.returncode != 0
+    assert run.end() != 0
     assert not (workspace.out / "epochs.parquet").exists()
     if number == signal.SIGTERM:
-        assert "SIGTERM: state saved in" in printed
-    assert re.search(r"goes on at epoch \d", workspace.again())
+        assert "SIGTERM: state saved in" in run.printed
+    assert re.search(r"goes on at epoch \d", workspace.log_of_another())
     workspace.assert_same_as(undisturbed)
 
 
@@ -141,28 +110,27 @@ def test_worker(undisturbed: Workspace, workspace: Workspace, number: int) -> No
 )
 def test_snakemake_and_worker(undisturbed: Workspace, workspace: Workspace, number: int) -> None:
     """SIGINT as a terminal sends it: to the whole group, the shell in between included."""
-    process = workspace.start()
+    run = workspace.start()
     workspace.wait_for_training()
     worker = workspace.worker()
     if number == signal.SIGINT:
-        os.killpg(process.pid, number)
+        run.send(number)
     else:
-        os.kill(process.pid, number)
+        run.send(number, alone=True)
         os.kill(worker, number)
-    process.communicate(timeout=TIME_LIMIT)
-    wait_for(lambda: not Path(f"/proc/{worker}").exists())
-    assert process.returncode != 0
-    assert re.search(r"goes on at epoch \d", workspace.again())
+    assert run.end() != 0
+    workspace.wait_until_nothing_runs()
+    assert re.search(r"goes on at epoch \d", workspace.log_of_another())
     workspace.assert_same_as(undisturbed)
 
 
 @only_augment
 def test_snakemake_ends_in_order(undisturbed: Workspace, workspace: Workspace) -> None:
     """After a SIGTERM it waits for its job, so that there may be nothing left to do."""
-    process = workspace.start()
+    run = workspace.start()
     workspace.wait_for_training()
-    process.terminate()
-    process.communicate(timeout=TIME_LIMIT)
+    run.send(signal.SIGTERM, alone=True)
+    run.end()
     workspace.again()
     workspace.assert_same_as(undisturbed)
     assert workspace.log.read_text().count("  epoch 1/") == 1
@@ -171,21 +139,21 @@ def test_snakemake_ends_in_order(undisturbed: Workspace, workspace: Workspace) -
 @pytest.fixture
 def orphan(workspace: Workspace) -> int:
     """Pid of a stage, stopped, that outlives its Snakemake and the terminal that it wrote to."""
-    process = workspace.start()
+    run = workspace.start(to_terminal=True)
     workspace.wait_for_training()
     worker = workspace.worker()
     os.kill(worker, signal.SIGSTOP)
-    process.kill()
-    process.wait(TIME_LIMIT)
-    process.stderr.close()
-    assert workspace.start("--unlock").wait(TIME_LIMIT) == 0
+    run.send(signal.SIGKILL, alone=True)
+    run.end()
+    run.close_terminal()
+    workspace.unlock()
     return worker
 
 
 def let_it_end(workspace: Workspace, orphan: int) -> None:
     """Go on, to the end."""
     os.kill(orphan, signal.SIGCONT)
-    wait_for(lambda: not Path(f"/proc/{orphan}").exists())
+    workspace.wait_until_nothing_runs()
     assert (workspace.out / "epochs.parquet").exists()
 
 
@@ -193,7 +161,7 @@ def let_it_end(workspace: Workspace, orphan: int) -> None:
 def test_work_of_an_orphan_is_taken_over(undisturbed: Workspace, workspace: Workspace, orphan: int) -> None:
     """Snakemake deletes what it did not see finished; the stage emits it again."""
     let_it_end(workspace, orphan)
-    log = workspace.again()
+    log = workspace.log_of_another()
     assert "current.state: used, of a run that had finished" in log
     assert "  epoch " not in log
     workspace.assert_same_as(undisturbed)
@@ -202,11 +170,12 @@ def test_work_of_an_orphan_is_taken_over(undisturbed: Workspace, workspace: Work
 @only_augment
 def test_nothing_runs_beside_an_orphan(undisturbed: Workspace, workspace: Workspace, orphan: int) -> None:
     beside = workspace.start()
-    printed = beside.communicate(timeout=TIME_LIMIT)[1]
-    assert beside.returncode != 0
-    assert re.search(rf"error: .*{workspace.job.state}: in use by another process \(process {orphan} on ", printed)
+    assert beside.end() != 0
+    assert re.search(
+        rf"error: .*{workspace.job.state}: in use by another process \(process {orphan} on ", beside.printed
+    )
     let_it_end(workspace, orphan)
-    assert "  epoch " not in workspace.again()
+    assert "  epoch " not in workspace.log_of_another()
     workspace.assert_same_as(undisturbed)
 
 
@@ -218,20 +187,20 @@ def test_an_orphan_of_other_settings_leaves_no_outputs(workspace: Workspace, orp
     workspace.config = workspace.folder / "changed.yaml"
     workspace.config.write_text(yaml.safe_dump(settings))
     beside = workspace.start()
-    assert "in use by another process" in beside.communicate(timeout=TIME_LIMIT)[1]
+    assert beside.end() != 0
+    assert "in use by another process" in beside.printed
     os.kill(orphan, signal.SIGCONT)
-    wait_for(lambda: not Path(f"/proc/{orphan}").exists())
+    workspace.wait_until_nothing_runs()
     assert not any(workspace.out.glob("*"))
-    assert "saved under other settings" in workspace.again()
+    assert "saved under other settings" in workspace.log_of_another()
     assert len(comparable(workspace.out / "epochs.parquet")["epoch"]) == 1
 
 
 @only_augment
 def test_retries(undisturbed: Workspace, workspace: Workspace) -> None:
-    process = workspace.start("--retries", "1")
+    run = workspace.start("--retries", "1")
     workspace.wait_for_training()
     os.kill(workspace.worker(), signal.SIGKILL)
-    printed = process.communicate(timeout=TIME_LIMIT)[1]
-    assert process.returncode == 0, printed
+    assert run.end() == 0, run.printed
     assert re.search(r"goes on at epoch \d", workspace.log.read_text())
     workspace.assert_same_as(undisturbed)

@@ -18,6 +18,7 @@ import trials
 from trials import ForkServer, Position
 
 from enas_core.files.inputs import Inputs
+from enas_core.files.lock import only_writer
 from enas_core.files.tables import table_identity, write_table
 from enas_core.training.checkpoint import Saver, StateDirectory, resume
 
@@ -81,7 +82,7 @@ def test_damaged_state_does_not_push_out_the_good_one(search: Workplace) -> None
     search.interrupt()
     search.current.write_bytes(b"damaged")
     before = trials.position(search.previous)
-    for event in range(5, 12):  # before, in and after the first save
+    for event in range(8, 17):  # before, in and after the first save
         search.run(event=event, signal=signal.SIGKILL)
         after = trials.newest(search.state)
         assert after is not None
@@ -221,6 +222,20 @@ def test_second_process_is_refused(place: Workplace) -> None:
     assert place.run(5).code == 0
 
 
+def test_second_run_into_the_same_folder_is_refused(place: Workplace) -> None:
+    """Though each has a state folder of its own."""
+    with only_writer(place.folder / "out/epochs.parquet"):
+        holder = (place.folder / "out/.lock-epochs.parquet").read_text()
+        ended = place.run()
+    assert ended.code == 2
+    assert ended.output == (
+        f"error: {place.folder}/out/epochs.parquet: in use by another process ({holder});"
+        " wait until it has ended, or end it\n"
+    )
+    assert not list(place.state.glob("*.state"))
+    assert place.run(5).code == 0
+
+
 def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str, trials.Reference]) -> None:
     search.interrupt()
     before = trials.newest(search.state)
@@ -236,13 +251,14 @@ def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str,
 def test_full_disk_at_the_outputs(place: Workplace, references: dict[str, trials.Reference]) -> None:
     """The limit is below what the weights need, and then below what the table needs."""
     assert place.run(5).code == 0
+    shutil.rmtree(place.folder / "out")
     for limit in (20_000, 3_000):
-        shutil.rmtree(place.folder / "out")
         (place.folder / "stage.log").unlink()
         ended = place.run(5, max_bytes=limit, fatal=False)
         assert ended.code == 2
         assert ended.output.splitlines()[-1].endswith(f"{trials.WEIGHTS[place.stage]}: File too large")
-        assert list((place.folder / "out").iterdir()) == []
+        assert not (place.folder / "out").exists()
+    (place.folder / "out").mkdir()
     shutil.copy(references[place.stage].folder / "out" / trials.WEIGHTS[place.stage], place.folder / "out")
     assert place.run(5).code == 0
     trials.assert_same_outputs(place.stage, place.folder, references[place.stage].folder)

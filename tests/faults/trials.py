@@ -150,7 +150,7 @@ def run_cold(stage: str, options: list[str], delay: float = 0, signal: int = 0) 
             process.wait(delay)
         except subprocess.TimeoutExpired:
             process.send_signal(signal)
-    output = process.communicate(timeout=120)[1]
+    output = process.communicate(timeout=600)[1]
     return Ended(process.returncode, output)
 
 

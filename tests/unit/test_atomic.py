@@ -1,6 +1,9 @@
 """Files that are written whole or not at all."""
 
+import fcntl
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -57,6 +60,46 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
         (tmp_path / name).touch()
     discard_partial(tmp_path / "file.txt")
     assert sorted(os.listdir(tmp_path)) == [".other.txt.x", "file.txt", "other.txt"]
+
+
+def test_writing_removes_what_a_killed_process_has_left(tmp_path):
+    program = (
+        "import os, sys, pathlib, enas_core.files.atomic as a\nwith a.atomic_path(pathlib.Path('[1].txt')): os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    assert len(os.listdir(tmp_path)) == 1
+    write_text(tmp_path / "[1].txt", "text")
+    assert os.listdir(tmp_path) == ["[1].txt"]
+
+
+def test_two_writers_of_one_file_leave_each_other_alone(tmp_path):
+    path = tmp_path / "file.txt"
+    with atomic_path(path) as first:
+        first.write_text("first")
+        with atomic_path(path) as second:
+            second.write_text("second")
+            discard_partial(path)
+            assert first.exists()
+            assert second.exists()
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_file_that_is_discarded_as_soon_as_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """By another process, which takes it for one that was left."""
+    path, lock, discarded = tmp_path / "file.txt", fcntl.flock, []
+
+    def discarding(file, how):
+        if not discarded:
+            discarded.extend(tmp_path.iterdir())
+            discarded[0].unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", discarding)
+    write_text(path, "text")
+    assert path.read_text() == "text"
+    assert len(discarded) == 1
 
 
 def test_a_folder_in_place_of_the_file(tmp_path):

@@ -66,10 +66,15 @@ def runs_at_import(statement):
     return not isinstance(statement, DEFINITIONS)
 
 
+CTRL_C = "signal.signal(signal.SIGINT, signal.SIG_DFL)"
+"""The one thing that is done at an import: what Ctrl-C does to a command until it works. It must come first."""
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_modules_only_define(path):
     body = ast.parse(path.read_text()).body
-    assert [ast.unparse(statement) for statement in body if runs_at_import(statement)] == []
+    work = [ast.unparse(statement) for statement in body if runs_at_import(statement)]
+    assert [text for text in work if not (name_of(path) == "__init__.py" and text.endswith(CTRL_C))] == []
 
 
 def test_the_check_sees_work():
@@ -92,7 +97,7 @@ def test_importing_all_commands_imports_nothing_heavy():
 
 @pytest.mark.parametrize("option", ["--help", "--nonsense"])
 def test_help_and_a_wrong_option_import_nothing_heavy(option):
-    commands = [name for name in COMMANDS if name not in ("console", "options", "fields")]
+    commands = [name for name in COMMANDS if name not in ("console", "options", "fields", "version")]
     calls = [f"try: enas_core.{name}.main(['{option}'])\nexcept SystemExit: pass" for name in commands]
     imported = [f"import enas_core.{name}" for name in commands]
     assert heavy_after("\n".join(imported + calls)) == []

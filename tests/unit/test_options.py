@@ -264,3 +264,47 @@ def test_validation_errors_are_not_mistakes_of_the_user_unless_a_file_is_read(ca
         work()
     assert exit_code(work, None) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+# --- Ctrl-C while a command starts ---------------------------------------------------------------
+
+INTERRUPTED = """
+import os, signal, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == "{module}":
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(hook)
+"""
+
+
+def interrupted_at_import(module, command, folder):
+    """How a command ends to which Ctrl-C happens when it is about to import `module`."""
+    (folder / "sitecustomize.py").write_text(INTERRUPTED.format(module=module))
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, where tests run in the background
+    )
+
+
+@pytest.mark.parametrize("module", ["cyclopts", "pydantic", "tqdm"])
+@pytest.mark.parametrize("command", [[sys.executable, "-m", "enas_core.final"], [Path(sys.executable).parent / "enas"]])
+def test_ctrl_c_at_the_imports_of_a_command_ends_it_without_a_traceback(module, command, tmp_path):
+    ended = interrupted_at_import(module, command, tmp_path)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+
+
+def test_ctrl_c_when_a_command_works_is_said(tmp_path):
+    command = [sys.executable, "-m", "enas_core.final", "--candidates", "missing.parquet", "--arc-out", "arc.txt"]
+    ended = interrupted_at_import("pyarrow", command, tmp_path)
+    assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+
+
+def test_importing_the_package_leaves_ctrl_c_alone(tmp_path):
+    program = "import signal, enas_core; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )

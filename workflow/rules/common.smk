@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from enas_core.console import UserError
+from enas_core.files.atomic import require_writable
 from enas_core.planning.run_times import FILE, conditions, read_run_times
 from enas_core.settings import networks
 from enas_core.settings.arcs import Transfer
@@ -50,6 +51,21 @@ TENSORBOARD = "--tensorboard" if WORKFLOW.tensorboard else ""
 RESULTS = workflow.modifier.path_modifier.replace_prefix("results/")
 STATE = f"{RESULTS}{{experiment}}/_state"
 DOWNLOADS = f"{RESULTS}_downloads"
+
+
+def require_folder(path):
+    """Say in one line what else lies in the way of results, where Snakemake would show its traceback."""
+    try:
+        require_writable(Path(path))
+    except NotADirectoryError as error:
+        raise WorkflowError(
+            f"{error.filename}: not a folder; results are written there"
+        )
+    except PermissionError:
+        pass  # a dry run may be of somebody else's results
+
+
+require_folder(RESULTS)
 
 # What a plan has measured of the jobs' run times, which no rule declares either.
 try:

@@ -4,6 +4,7 @@
 @functools.cache
 def settings_of(name):
     """The settings of the experiment called `name`, which may be a variant of one in config.yaml."""
+    require_folder(f"{RESULTS}{name}")
     try:
         return WORKFLOW.settings_of(name)
     except ValueError as error:
