@@ -62,9 +62,9 @@ def text(description: str, null: bool = False, later: bool = False) -> Column:
     return Column(pa.string(), description, null=null, later=later)
 
 
-def mark(description: str) -> Column:
+def mark(description: str, null: bool = False, later: bool = False) -> Column:
     """True or false."""
-    return Column(pa.bool_(), description)
+    return Column(pa.bool_(), description, null=null, later=later)
 
 
 def count(unit: str, description: str, least: int = 0, null: bool = False, later: bool = False) -> Column:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from enas_core.analysis.results import Row
 from enas_core.analysis.sentences import about_signal, answer
 from enas_core.analysis.signal import sentence
+from enas_core.analysis.strategies import bought
 from enas_core.pages.arcs import about_network, draw_arc
 from enas_core.pages.checklist import checklist
 from enas_core.pages.comparison import comparison_table
@@ -64,11 +65,19 @@ def comparison(experiment: Finished) -> Data:
     }
 
 
+def strategies(experiment: Finished) -> Data | None:
+    """What the controller bought, and other ways to choose an arc from the same shared weights."""
+    text = bought(experiment.metrics)
+    figure = experiment.figure("strategies", "best shared-weight accuracy so far, and test accuracy, of each strategy")
+    return None if text is None and figure is None else {"sentence": text, "figure": figure}
+
+
 def search(experiment: Finished) -> Data | None:
     """Learning curves, candidates, and the check of each search."""
     figures = {
         "curves": experiment.figure("search", "learning curves of the searches"),
         "candidates": experiment.figure("candidates", "shared-weight accuracy of candidates and of random arcs"),
+        "front": experiment.figure("front", "shared-weight accuracy of candidates against multiply-accumulates"),
     }
     checks = [f"Search seed {row['seed']}: {sentence(row['verdict'], row)}." for row in experiment.signals]
     return figures | {"checks": checks} if checks or any(figures.values()) else None
@@ -130,6 +139,7 @@ FIRST = Section("first_page", "", first_page)
 
 SECTIONS: Sequence[Section] = (
     Section("comparison", "Found against random", comparison),
+    Section("strategies", "What did the controller buy?", strategies),
     Section("search", "The search", search),
     Section("training", "Training from scratch", training),
     Section("classes", "Classes", classes),
