@@ -12,7 +12,7 @@ from enas_core.analysis.power import lowest_p, measured_spread, what_shows
 from enas_core.analysis.results import Row
 from enas_core.analysis.signal import in_words, sentence
 from enas_core.analysis.statistics import ALPHA
-from enas_core.analysis.strategies import bought
+from enas_core.analysis.strategies import bought, bought_by_choosing
 
 PLURAL = {"searched": "found networks", "random": "random networks"}
 
@@ -113,9 +113,8 @@ def _about_power(name: str, metrics: Sequence[Row]) -> list[str]:
 
 
 def _about_strategies(name: str, metrics: Sequence[Row]) -> list[str]:
-    """What the controller bought, where other strategies have been tried beside it."""
-    text = bought(metrics)
-    return [] if text is None else [f"{name}: {text}"]
+    """What the controller bought, and what the shared weights did without it, where random arcs were tried beside."""
+    return [f"{name}: {text}" for text in (bought(metrics), bought_by_choosing(metrics)) if text is not None]
 
 
 def _about_two(difference: Difference) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from enas_core.analysis.results import Row
 from enas_core.analysis.sentences import about_signal, answer
 from enas_core.analysis.signal import sentence
-from enas_core.analysis.strategies import bought
+from enas_core.analysis.strategies import bought, bought_by_choosing
 from enas_core.pages.arcs import about_network, draw_arc
 from enas_core.pages.checklist import checklist
 from enas_core.pages.comparison import comparison_table
@@ -67,9 +67,10 @@ def comparison(experiment: Finished) -> Data:
 
 def strategies(experiment: Finished) -> Data | None:
     """What the controller bought, and other ways to choose an arc from the same shared weights."""
-    text = bought(experiment.metrics)
+    texts = [text(experiment.metrics) for text in (bought, bought_by_choosing)]
     figure = experiment.figure("strategies", "best shared-weight accuracy so far, and test accuracy, of each strategy")
-    return None if text is None and figure is None else {"sentence": text, "figure": figure}
+    known = [f"{text[0].upper()}{text[1:]}." for text in texts if text is not None]
+    return {"sentences": known, "figure": figure} if known or figure is not None else None
 
 
 def search(experiment: Finished) -> Data | None:

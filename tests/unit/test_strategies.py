@@ -5,7 +5,7 @@ import pytest
 from enas_core import strategies
 from enas_core.analysis.comparison import summarise
 from enas_core.analysis.sentences import sentences
-from enas_core.analysis.strategies import bought, evaluations, gain, reached
+from enas_core.analysis.strategies import bought, bought_by_choosing, evaluations, gain, reached
 from enas_core.files.tables import read_table, write_table
 from enas_core.settings.stages import stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
@@ -80,11 +80,11 @@ def test_the_gain_is_over_searches_that_have_both():
     [
         (
             [0.1],
-            "in 1 search: nothing that these runs can show, since one search has no interval",
+            "in 1 search: nothing that these runs can show, since so few have no interval",
         ),
         ([0.1, -0.1, 0.05], ": nothing that these runs can show"),
-        ([0.1, 0.11, 0.12], ": which exceeds the noise"),
-        ([-0.1, -0.11, -0.12], ": so it cost accuracy"),
+        ([0.1, 0.11, 0.12], ": more than the noise"),
+        ([-0.1, -0.11, -0.12], ": it cost accuracy"),
         ([0.0, 0.0], "+0.0000 test accuracy in 2 searches, 95 % interval +0.0000 to +0.0000: nothing that these runs"),
     ],
 )
@@ -94,6 +94,17 @@ def test_one_sentence_with_an_interval(differences, words):
     assert ("95 % interval" in text) == (len(differences) > 1)
     (line,) = [line for line in sentences({"x": pairs(*differences)}, [], {}) if "policy bought" in line]
     assert line == f"x: {text}"
+
+
+def test_what_the_shared_weights_bought_alone():
+    rows = [network("random", seed, 0.6 + seed / 1000) for seed in range(4)]
+    rows += [network(None, None, 0.4 + i / 1000, "random") | {"network": f"random-0{i}"} for i in range(8)]
+    text = bought_by_choosing(rows)
+    assert "+0.1980 test accuracy in 4 searches, 95 % interval +0.19" in text
+    assert text.endswith(": more than the noise")
+    assert [line for line in sentences({"x": rows}, [], {}) if "any: " in line] == [f"x: {text}"]
+    assert bought_by_choosing(rows[:4]) is None
+    assert bought_by_choosing(rows[4:]) is None
 
 
 def test_there_is_no_sentence_without_random_choices():

@@ -6,7 +6,7 @@ import numpy as np
 import reporting
 
 from enas_core.analysis.statistics import std
-from enas_core.analysis.strategies import bought, reached
+from enas_core.analysis.strategies import bought, bought_by_choosing, reached
 from enas_core.files.tables import read_table
 
 COLOURS = (reporting.ORANGE, reporting.BLUE, reporting.GREEN, reporting.PURPLE)
@@ -58,7 +58,7 @@ trained.set_xlim(-0.6, len(looks) - 0.4)
 trained.set(title="Trained from scratch", ylabel="test accuracy")
 reporting.percent(trained.yaxis)
 
-text = bought(metrics)
-if text is not None:
-    reporting.remark(figure, [f"{text[0].upper()}{text[1:]}."])
+texts = [text for text in (bought(metrics), bought_by_choosing(metrics)) if text is not None]
+if texts:
+    reporting.remark(figure, [f"{text[0].upper()}{text[1:]}." for text in texts])
 reporting.save(figure, snakemake.output[0])
