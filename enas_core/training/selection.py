@@ -179,10 +179,12 @@ def run_selection(
         best = marked(candidates, settings)
         files.inputs.require_unchanged()
         if files.arc is not None:
-            write_text(files.arc, best["arc"] + "\n")
+            files.arc.unlink(missing_ok=True)  # or that of another selection would pass for this one's
+        write_table(files.candidates, "candidates", candidates, made_by)
         if files.signal is not None:
             write_table(files.signal, "signal", [checked], made_by)
-        write_table(files.candidates, "candidates", candidates, made_by)
+        if files.arc is not None:
+            write_text(files.arc, best["arc"] + "\n")
         log.info("search seed %d: %s", seed, sentence(checked["verdict"], checked))
 
     if files.state_dir is None:
@@ -213,14 +215,14 @@ def score_for_the_record(
         candidates += scorer.rows(source, arcs)
     best = marked(candidates, settings)
     files.inputs.require_unchanged()
-    if files.arc is not None:
-        write_text(files.arc, best["arc"] + "\n")
     write_table(
         files.candidates,
         "candidates",
         candidates,
         provenance(describe_device(device), fingerprint(settings), plain(settings)),
     )
+    if files.arc is not None:
+        write_text(files.arc, best["arc"] + "\n")
 
 
 def marked(candidates: list[Row], settings: SelectionStage) -> Row:
