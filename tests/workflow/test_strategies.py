@@ -12,17 +12,16 @@ COMPARISON = "results/tiny/comparison.parquet"
 STRATEGIES = ["random", "evolution", "local_search"]
 
 
-def test_strategies_run_what_is_new_and_nothing_else(copy: Workspace) -> None:
+def test_strategies_run_what_is_new_and_nothing_else(changed: Workspace) -> None:
     """Over a search that is finished."""
-    copy.make(COMPARISON)
-    (before,) = read_table(copy.results / "tiny/comparison.parquet", "comparison")
-    copy.edit(select__compare=STRATEGIES, select__evolution={"population": 2, "sample_size": 1})
-    ran = Counter(copy.make(COMPARISON, "results/tiny/report/strategies.svg"))
+    (before,) = read_table(changed.results / "tiny/comparison.parquet", "comparison")
+    changed.edit(select__compare=STRATEGIES, select__evolution={"population": 2, "sample_size": 1})
+    ran = Counter(changed.make(COMPARISON, "results/tiny/report/strategies.svg"))
     assert ran == {
         **{"resolve_config": 1, "try_strategy": 3, "strategies": 1, "augment": 3, "compare": 1},
         "plot_strategies": 1,
     }
-    results = copy.results / "tiny"
+    results = changed.results / "tiny"
     (after,) = read_table(results / "comparison.parquet", "comparison")
     assert {name for name in before if before[name] != after[name]} == {"train_hours"}
 
@@ -39,7 +38,5 @@ def test_strategies_run_what_is_new_and_nothing_else(copy: Workspace) -> None:
     assert "what the search's policy bought" in (results / "logs/compare.log").read_text()
 
     # Fewer of them leave the rest alone.
-    copy.edit(select__compare=["random"])
-    assert sorted(copy.make(COMPARISON)) == ["compare", "strategies"]
-    copy.edit(select__compare=[])
-    assert copy.make(COMPARISON) == ["compare"]
+    changed.edit(select__compare=["random"])
+    assert sorted(changed.make("-n", COMPARISON)) == ["compare", "strategies"]
