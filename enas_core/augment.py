@@ -26,6 +26,7 @@ from enas_core.options import (
     run_command,
 )
 from enas_core.settings.networks import NamedNetwork, Role
+from enas_core.settings.select import StrategyName
 from enas_core.settings.stages import AugmentStage, read_stage
 
 
@@ -36,7 +37,10 @@ def augment(
     network: Annotated[str, bounded(Name, help="name of the network in the tables")],
     role: Annotated[Role, Parameter(help="where the arc comes from, recorded for `compare`")] = "named",
     search_seed: Annotated[
-        int | None, bounded(Seed, help="seed of the search that found the arc (--role searched)")
+        int | None, bounded(Seed, help="seed of the search that found the arc (--role searched or strategy)")
+    ] = None,
+    strategy: Annotated[
+        StrategyName | None, Parameter(help="what has chosen the arc after that search (--role strategy)")
     ] = None,
     device: Device = DEFAULT_DEVICE,
     gpus: Gpus = 1,
@@ -47,8 +51,10 @@ def augment(
     Example: enas augment --config config/augment.json --data data --seed 1 --arc-file arc.txt --network mine
     --out-dir mine --state-dir state/mine
     """
-    if (role == "searched") != (search_seed is not None):
-        raise UserError("--search-seed belongs to --role searched, and to no other role")
+    if (role in ("searched", "strategy")) != (search_seed is not None):
+        raise UserError("--search-seed belongs to --role searched and --role strategy, and to no other role")
+    if (role == "strategy") != (strategy is not None):
+        raise UserError("--strategy belongs to --role strategy, and to no other role")
     inputs = Inputs(training.config, training.data / "manifest.json", arc_file)
     settings = read_stage(training.config, AugmentStage)
     arc = settings.search_space.read(arc_file)
@@ -58,7 +64,7 @@ def augment(
     with on_devices("augment", arguments, device, gpus, settings.cpu_threads) as (own_device, processes):
         from enas_core.training.run import run_augment
 
-        named = NamedNetwork(network, role, search_seed)
+        named = NamedNetwork(network, role, search_seed, strategy)
         run_augment(settings, arc, named, training.seed, training.run(inputs, own_device, processes))
 
 

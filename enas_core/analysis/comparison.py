@@ -79,10 +79,11 @@ def rank_correlation(metrics: Sequence[Row]) -> Estimate:
 
 
 def shared_and_test(metrics: Sequence[Row]) -> tuple[list[float], list[float]]:
-    """Shared-weight and test accuracy of all trained networks that have both."""
+    """Shared-weight and test accuracy of all trained networks that have both, but for those that strategies have chosen
+    for the record: what they are does not change the comparison."""
     shared, test = [], []
     for network in network_means(metrics):
-        if network.shared_accuracy is not None:
+        if network.shared_accuracy is not None and network.role != "strategy":
             shared.append(network.shared_accuracy)
             test.append(network.test_accuracy)
     return shared, test
@@ -146,7 +147,7 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
         "tau_high": tau.high,
         "searched_params_mean": mean_of_known(network.params for network in networks if network.role == "searched"),
         "random_params_mean": mean_of_known(network.params for network in networks if network.role == "random"),
-        "search_hours": _hours([network.search_seconds for network in networks]),
+        "search_hours": _hours([network.search_seconds for network in networks if network.role == "searched"]),
         "train_hours": _hours([row["seconds"] for row in metrics]),
         **dict.fromkeys(SIGNAL_COLUMNS),
         **(checked or {}),

@@ -42,22 +42,32 @@ class SearchResult(NamedTuple):
     """The one that it belongs to, which may be a variant of one in config.yaml."""
     entropy: float | None
     """Of the arcs that its policy proposed in the last epoch, nats; None where nothing learns."""
+    strategy: str | None = None
+    """How its arc was selected; None where nothing was."""
 
 
 def read_search(folder: Path) -> tuple[int, SearchResult]:
     """Seed and result of the search in `folder`."""
     epochs = _read_rows(folder / "epochs.parquet", "search_epochs")
     candidates = _read_rows(folder / "candidates.parquet", "candidates")
-    checked = folder / "signal.parquet"
+    checked, tried = folder / "signal.parquet", folder / "strategies.parquet"
+    strategies = read_table(tried, "strategies") if tried.exists() else []
     last = epochs[-1]
     return last["seed"], SearchResult(
         seconds=math.fsum(row["seconds"] for row in epochs),
-        accuracies={row["arc"]: row["valid_accuracy"] for row in candidates},
+        accuracies={row["arc"]: row["valid_accuracy"] for row in [*strategies, *candidates]},
         random={row["arc"]: row["valid_accuracy"] for row in candidates if row["source"] == "random"},
         signal=_read_rows(checked, "signal")[0] if checked.exists() else None,
         experiment=last["experiment"],
         entropy=last["controller_entropy"],
+        strategy=next((strategy_of(row) for row in candidates if row["selected"]), None),
     )
+
+
+def strategy_of(candidate: Row) -> str:
+    """How an arc that could be selected was proposed, by its row of candidates.parquet."""
+    name: str = "policy" if candidate["source"] == "policy" else candidate["policy"]
+    return name
 
 
 def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
@@ -94,6 +104,7 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "search_seconds": own_search.seconds if own_search else None,
         "device": made_by.get("device"),
         "valid_accuracy": last["valid_accuracy"],
+        "strategy": own_search.strategy if own_search and role == "searched" else made_by.get("strategy"),
     }
 
 

@@ -12,6 +12,7 @@ from enas_core.analysis.power import lowest_p, measured_spread, what_shows
 from enas_core.analysis.results import Row
 from enas_core.analysis.signal import in_words, sentence
 from enas_core.analysis.statistics import ALPHA
+from enas_core.analysis.strategies import bought, bought_by_choosing
 
 PLURAL = {"searched": "found networks", "random": "random networks"}
 
@@ -26,6 +27,7 @@ def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference], che
             lines.append(f"{name}: {about_signal(row, reasons)}")
         lines.append(_about_one(name, row, reasons))
         lines += _about_power(name, metrics)
+        lines += _about_strategies(name, metrics)
     lines += [_about_two(difference) for difference in found]
     return lines
 
@@ -108,6 +110,11 @@ def _about_power(name: str, metrics: Sequence[Row]) -> list[str]:
     if lowest_p(len(searched), len(random)) >= ALPHA:
         return []
     return [f"{name}: {what_shows(len(searched), len(random), measured_spread(searched, random))}"]
+
+
+def _about_strategies(name: str, metrics: Sequence[Row]) -> list[str]:
+    """What the controller bought, and what the shared weights did without it, where random arcs were tried beside."""
+    return [f"{name}: {text}" for text in (bought(metrics), bought_by_choosing(metrics)) if text is not None]
 
 
 def _about_two(difference: Difference) -> str:

@@ -10,14 +10,24 @@ from pathlib import Path
 from enas_core.console import UserError
 from enas_core.data.manifest import Manifest
 from enas_core.settings.checks import check_augmentation, check_training
-from enas_core.settings.stages import AugmentStage, SearchStage
+from enas_core.settings.select import SizeLimit
+from enas_core.settings.stages import AugmentStage, LimitedStage, SearchStage
 from enas_core.settings.training import Training
+from enas_core.spaces.limits import ArcLimits
 from enas_core.spaces.space import NetworkShape
 
 
-def shape_for(training: Training, manifest: Manifest) -> NetworkShape:
+def shape_for(training: Training | SizeLimit, manifest: Manifest) -> NetworkShape:
     """Of the networks that a section trains on these images."""
     return training.shape(manifest.image_size, manifest.in_channels, manifest.num_classes)
+
+
+def limits_for(settings: LimitedStage, manifest: Manifest) -> ArcLimits | None:
+    """Which arcs a stage may draw, where the size of the networks that are trained on these images is limited."""
+    limit = settings.size_limit
+    if limit is None:
+        return None
+    return ArcLimits(settings.search_space, shape_for(limit, manifest), limit.max_params, limit.max_macs)
 
 
 def require_fit(settings: SearchStage | AugmentStage, manifest: Manifest, folder: Path) -> None:

@@ -117,14 +117,38 @@ SEARCH_EPOCHS = Table(
 CANDIDATES = Table(
     "an arc that was scored with the shared weights of a search",
     {
-        "source": text("Who proposed the arc: `policy`, `random` or `named`."),
-        "policy": text("The policy that proposed it; null for the other sources.", null=True),
+        "source": text("Who proposed the arc: `policy`, another `strategy`, `random` or `named`."),
+        "policy": text("The policy, or other strategy, that proposed it; null for the other sources.", null=True),
         "space": SPACE,
         "arc": ARC,
         "valid_accuracy": fraction("Shared-weight accuracy on the validation images."),
         "params": replace(PARAMS, description="Trainable values of its path through the supernet."),
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
         "selected": mark("Whether it is the found arc."),
+        "on_front": mark(
+            "Whether no other candidate costs as few `macs` and is more accurate, or costs fewer and is as accurate;"
+            " null in tables of an earlier version.",
+            null=True,
+            later=True,
+        ),
+    },
+)
+
+STRATEGIES = Table(
+    "an evaluation of a strategy that chooses an arc after a search",
+    {
+        "experiment": EXPERIMENT,
+        "dataset": DATASET,
+        "seed": SEARCH_SEED,
+        "strategy": text("How it proposes arcs: `policy`, `random`, `evolution` or `local_search`."),
+        "evaluation": count("", "Which of its evaluations, counted from 1.", 1),
+        "space": SPACE,
+        "arc": ARC,
+        "valid_accuracy": fraction("Shared-weight accuracy on the validation images."),
+        "best_so_far": fraction("The highest of them up to this evaluation."),
+        "params": replace(PARAMS, description="Trainable values of its path through the supernet."),
+        "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
+        "selected": mark("Whether it is the strategy's choice."),
     },
 )
 
@@ -171,7 +195,7 @@ METRICS = Table(
         ),
         "dataset": DATASET,
         "network": text("Name of the network."),
-        "role": text("Where its arc comes from: `searched`, `random` or `named`."),
+        "role": text("Where its arc comes from: `searched`, `random`, `named` or `strategy`."),
         "space": SPACE,
         "arc": ARC,
         "search_seed": perhaps(replace(SEARCH_SEED, description="Seed of the search that found it, or null.")),
@@ -196,6 +220,11 @@ METRICS = Table(
         "device": text("Where it was trained."),
         "valid_accuracy": fraction(
             "Of the held-out images after the last epoch; null where there are none.", null=True
+        ),
+        "strategy": text(
+            "How its arc was chosen after a search; null for random and named ones and in earlier versions.",
+            null=True,
+            later=True,
         ),
     },
 )
@@ -314,6 +343,7 @@ TABLES: dict[str, Table] = {
     "random_arcs": RANDOM_ARCS,
     "search_epochs": SEARCH_EPOCHS,
     "candidates": CANDIDATES,
+    "strategies": STRATEGIES,
     "signal": SIGNAL,
     "augment_epochs": AUGMENT_EPOCHS,
     "metrics": METRICS,

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from enas_core.console import UserError
 from enas_core.files.atomic import atomic_path
 from enas_core.files.columns import Column
-from enas_core.files.schemas import SCHEMAS, TABLES
+from enas_core.files.schemas import LATER_COLUMNS, SCHEMAS, TABLES
 from enas_core.version import VERSION
 
 ROUNDING = 1e-6
@@ -140,6 +140,7 @@ def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:
 def _selected(path: Path) -> dict[str, Any]:
     """The one selected row of candidates.parquet."""
     selected = [row for row in read_table(path, "candidates") if row["selected"]]
-    if len(selected) != 1 or any(value is None for value in selected[0].values()):
+    later = LATER_COLUMNS["candidates"]
+    if len(selected) != 1 or any(value is None for name, value in selected[0].items() if name not in later):
         raise UserError(f"{path}: needs one selected candidate without empty values, has {len(selected)}")
     return selected[0]

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from enas_core.analysis.results import Row
 from enas_core.analysis.sentences import about_signal, answer
 from enas_core.analysis.signal import sentence
+from enas_core.analysis.strategies import bought, bought_by_choosing
 from enas_core.pages.arcs import about_network, draw_arc
 from enas_core.pages.checklist import checklist
 from enas_core.pages.comparison import comparison_table
@@ -64,11 +65,20 @@ def comparison(experiment: Finished) -> Data:
     }
 
 
+def strategies(experiment: Finished) -> Data | None:
+    """What the controller bought, and other ways to choose an arc from the same shared weights."""
+    texts = [text(experiment.metrics) for text in (bought, bought_by_choosing)]
+    figure = experiment.figure("strategies", "best shared-weight accuracy so far, and test accuracy, of each strategy")
+    known = [f"{text[0].upper()}{text[1:]}." for text in texts if text is not None]
+    return {"sentences": known, "figure": figure} if known or figure is not None else None
+
+
 def search(experiment: Finished) -> Data | None:
     """Learning curves, candidates, and the check of each search."""
     figures = {
         "curves": experiment.figure("search", "learning curves of the searches"),
         "candidates": experiment.figure("candidates", "shared-weight accuracy of candidates and of random arcs"),
+        "front": experiment.figure("front", "shared-weight accuracy of candidates against multiply-accumulates"),
     }
     checks = [f"Search seed {row['seed']}: {sentence(row['verdict'], row)}." for row in experiment.signals]
     return figures | {"checks": checks} if checks or any(figures.values()) else None
@@ -130,6 +140,7 @@ FIRST = Section("first_page", "", first_page)
 
 SECTIONS: Sequence[Section] = (
     Section("comparison", "Found against random", comparison),
+    Section("strategies", "What did the controller buy?", strategies),
     Section("search", "The search", search),
     Section("training", "Training from scratch", training),
     Section("classes", "Classes", classes),

@@ -49,7 +49,13 @@ def augment_seconds(experiment: Experiment, images: DatasetFacts, cost: Cost) ->
     return cost.start + augment.num_epochs * (steps * cost.step + evaluations * cost.forward)
 
 
-STAGE_OF = {"search": "search", "select_arc": "select_arc", "score_arcs": "select_arc", "augment": "augment"}
+STAGE_OF = {
+    "search": "search",
+    "select_arc": "select_arc",
+    "try_strategy": "select_arc",
+    "score_arcs": "select_arc",
+    "augment": "augment",
+}
 """The rules whose jobs hold a device, and the stage that is measured for each."""
 
 
@@ -60,4 +66,4 @@ def job_seconds(rule: str, experiment: Experiment, images: DatasetFacts, cost: C
     if rule == "augment":
         return augment_seconds(experiment, images, cost)
     baselines = experiment.baseline.num_arcs + len(experiment.arcs)
-    return scoring_seconds(experiment, cost, experiment.select.num_candidates if rule == "select_arc" else baselines)
+    return scoring_seconds(experiment, cost, baselines if rule == "score_arcs" else experiment.select.num_candidates)

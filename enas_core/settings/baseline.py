@@ -35,8 +35,8 @@ class Baseline(RandomArcs):
 
 
 NOT_SEEN_BY_RANDOM_NETWORKS = {"preset", "search", "select", "arcs", "ablation"}
-"""Keys and sections of an experiment on which the training of a random network does not depend. All others count, so
-that a setting that is new here is not forgotten."""
+"""Keys and sections of an experiment on which the training of a random network does not depend, but for the limits of
+`select`. All others count, so that a setting that is new here is not forgotten."""
 
 
 class Disagreement(NamedTuple):
@@ -47,13 +47,17 @@ class Disagreement(NamedTuple):
     there: str
 
 
+def seen_by_random_networks(key: str) -> bool:
+    """Whether the training of a random network depends on the setting of this dotted key."""
+    return key.split(".")[0] not in NOT_SEEN_BY_RANDOM_NETWORKS or key.startswith("select.limits.")
+
+
 def disagreement(here: Experiment, there: Experiment) -> Disagreement | None:
     """The first setting because of which `here` cannot take the trained random networks of `there`."""
     if here.space != there.space:
         return Disagreement("space", here.space, there.space)
     own, others = ({row.key: row.value for row in describe(experiment)} for experiment in (here, there))
     for key in own | others:
-        seen = key.split(".")[0] not in NOT_SEEN_BY_RANDOM_NETWORKS
-        if seen and key != "baseline.from" and own.get(key, "null") != others.get(key, "null"):
+        if seen_by_random_networks(key) and key != "baseline.from" and own.get(key, "null") != others.get(key, "null"):
             return Disagreement(key, own.get(key, "null"), others.get(key, "null"))
     return None

@@ -23,7 +23,7 @@ from enas_core.settings.experiment import Computation, Experiment, SpaceChoice
 from enas_core.settings.mistakes import explain, first_mistake
 from enas_core.settings.revisions import revision_of
 from enas_core.settings.search import Search
-from enas_core.settings.select import Select
+from enas_core.settings.select import Evaluations, Selection, SizeLimit
 from enas_core.settings.variants import ExperimentName, Variant, left_out, variants_of
 from enas_core.spaces import space_class
 from enas_core.spaces.space import SearchSpace
@@ -73,7 +73,14 @@ class ArcStage(Stage, SpaceChoice):
         return space_class(self.space)(self.space_settings)
 
 
-class RandomArcsStage(ArcStage):
+class LimitedStage(ArcStage):
+    """What every stage depends on that draws or proposes the arcs of networks."""
+
+    size_limit: Annotated[SizeLimit | None, LATER] = None
+    """How large the networks may be that are trained from them; null: of any size."""
+
+
+class RandomArcsStage(LimitedStage):
     """What random_arcs depends on (how many is not part of it: more arcs leave the first ones alone)."""
 
     random_arcs: RandomArcs
@@ -92,10 +99,17 @@ class SearchStage(TrainingStage):
     search: Search
 
 
-class SelectArcStage(SearchStage):
+class SelectArcStage(SearchStage, LimitedStage):
     """What select_arc depends on."""
 
-    select: Select
+    select: Selection
+
+
+class StrategiesStage(SearchStage, LimitedStage):
+    """What the strategies of `select.compare` depend on. Which ones there are is not part of it: one more leaves the
+    others alone."""
+
+    select: Evaluations
 
 
 class AugmentStage(TrainingStage):
@@ -122,6 +136,7 @@ STAGES: dict[str, type[Stage]] = {
     "random_arcs": RandomArcsStage,
     "search": SearchStage,
     "select_arc": SelectArcStage,
+    "strategies": StrategiesStage,
     "augment": AugmentStage,
     "compare": CompareStage,
     "ablation": AblationStage,
@@ -157,7 +172,8 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Stage:
         "dataset": experiment.dataset.name,
         "augmentation": experiment.dataset.augmentation,
         "search": _narrow(Search, experiment.search),
-        "select": experiment.select,
+        "select": experiment.select.own,
+        "size_limit": experiment.select.size_limit(experiment.augment),
         "augment": _narrow(Augment, experiment.augment),
         "random_arcs": _narrow(RandomArcs, experiment.baseline),
         "variants": tuple(variants_of(experiment)),
@@ -165,6 +181,8 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Stage:
     }
     if stage == "prepare_data":
         values["dataset"] = _narrow(Source, experiment.dataset)
+    if stage == "strategies":
+        values["select"] = _narrow(Evaluations, experiment.select)
     return model(**{field: values[field] for field in model.model_fields})
 
 

@@ -87,6 +87,8 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
         "augment", to_json(settings), data.manifest.fingerprint, str(arc), network.name, str(seed)
     )
     made_by = run.made_by(settings, identity) | {"role": network.role, "search_seed": network.search_seed}
+    if network.strategy is not None:
+        made_by["strategy"] = network.strategy
     weights, table = run.out_dir / "model.pt", run.out_dir / "epochs.parquet"
 
     def emit(training: NetworkTraining) -> None:

@@ -1,12 +1,11 @@
-"""Scoring of arcs with the shared weights, and the choice among them: what `python -m enas_core.select_arc` does.
+"""Scoring of arcs with the shared weights, and the choice among those that are scored.
 
-Reads the stage's settings, the prepared images and a trained supernet; makes the rows of candidates.parquet, and of
-signal.parquet when it scores the policy's own candidates.
+Makes the rows of candidates.parquet and of signal.parquet; `selection.py` says which arcs are scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +14,34 @@ import torch
 from numpy.typing import NDArray
 
 from enas_core.analysis import signal
-from enas_core.console import log, progress
+from enas_core.analysis.front import on_front
+from enas_core.console import progress
 from enas_core.data.batches import equal_batches, plain_batches
 from enas_core.data.fit import shape_for
 from enas_core.data.prepared import Dataset
 from enas_core.policies import policy_class
 from enas_core.policies.policy import Policy
-from enas_core.settings.stages import SelectArcStage
+from enas_core.settings.stages import SelectArcStage, StrategiesStage
 from enas_core.spaces.measure import child_size
 from enas_core.spaces.networks import Supernet
 from enas_core.spaces.saved import content_errors, load_supernet
 from enas_core.spaces.space import Arc, SearchSpace
 from enas_core.training.compilation import accelerate
 from enas_core.training.evaluation import child_answers
-from enas_core.training.images import load_images
-from enas_core.training.randomness import draw_for
-
-MAX_IDLE = 100
-"""Proposals without a new arc, after which the policy counts as exhausted."""
 
 Row = dict[str, Any]
-"""A row of candidates.parquet, without `selected`."""
+"""A row of candidates.parquet, without `selected` and `on_front`."""
 
+SelectionStage = SelectArcStage | StrategiesStage
 
-def score(
-    settings: SelectArcStage,
-    data_folder: Path,
-    supernet_file: Path,
-    seed: int,
-    own: Sequence[Row],
-    given: Mapping[str, Sequence[Arc]],
-    device: torch.device,
-    data_on_device: str = "auto",
-) -> tuple[list[Row], Row | None]:
-    """Rows of the policy's own candidates (`own`, if they have been scored before) and of the `given` arcs by source;
-    and the signal check of the own ones, unless they have been scored before."""
-    data = load_images(settings, data_folder, device, data_on_device)
-    supernet, policy = load_searched(settings, data, supernet_file)
-    scorer = Scorer(settings, data, supernet, device)
-    rows, checked = list(own), None
-    if not own:
-        proposed = distinct_proposals(policy, settings.select.num_candidates, seed)
-        rows = scorer.rows("policy", proposed, settings.search.policy)
-        checked = check_signal(settings, scorer, proposed, seed)
-    for source, arcs in given.items():
-        rows += scorer.rows(source, arcs)
-    return rows, checked
+CHOSEN = ("policy", "strategy")
+"""Sources of those candidates that can be selected."""
 
 
 class Scorer:
     """A supernet, ready to score arcs of its space on the validation images."""
 
-    def __init__(self, settings: SelectArcStage, data: Dataset, supernet: Supernet, device: torch.device) -> None:
+    def __init__(self, settings: SelectionStage, data: Dataset, supernet: Supernet, device: torch.device) -> None:
         search = settings.search
         self.settings, self.data, self.supernet = settings, data, supernet
         self.valid = data.train.part(len(data.train) - search.valid_images, len(data.train))
@@ -78,14 +53,14 @@ class Scorer:
         """Of each arc that has been scored: whether it is right on each validation image, [N]."""
 
     def rows(self, source: str, arcs: Sequence[Arc], policy: str | None = None) -> list[Row]:
-        """One row an arc; `source` says where they come from."""
+        """One row an arc; `source` says where they come from. Arcs that have been scored before are not again."""
         return [
             {
                 "source": source,
                 "policy": policy,
                 "space": self.settings.space,
                 "arc": str(arc),
-                "valid_accuracy": self.valid_accuracy(arc),
+                "valid_accuracy": self.known_accuracy(arc),
                 **self.size(arc),
             }
             for arc in progress(arcs, f"{source} candidates", len(arcs))
@@ -104,10 +79,16 @@ class Scorer:
         for images, labels in plain_batches(self.valid, batches):
             right.append(child_answers(self.supernet, arc, images, labels))
         self.answers[arc] = torch.cat(right).cpu().numpy()
+        return self.known_accuracy(arc)
+
+    def known_accuracy(self, arc: Arc) -> float:
+        """The same; an arc whose answers are there already is not scored again."""
+        if arc not in self.answers:
+            return self.valid_accuracy(arc)
         return int(self.answers[arc].sum()) / len(self.valid)
 
 
-def check_signal(settings: SelectArcStage, scorer: Scorer, arcs: Sequence[Arc], seed: int) -> Row:
+def check_signal(settings: SelectionStage, scorer: Scorer, arcs: Sequence[Arc], seed: int) -> Row:
     """The row of signal.parquet: what the order of scored arcs is worth."""
     correct = np.stack([scorer.answers[arc] for arc in arcs])
     labels = scorer.valid.labels.cpu().numpy()
@@ -115,7 +96,7 @@ def check_signal(settings: SelectArcStage, scorer: Scorer, arcs: Sequence[Arc], 
     return of_search | signal.check(correct, labels)
 
 
-def load_searched(settings: SelectArcStage, data: Dataset, path: Path) -> tuple[Supernet, Policy]:
+def load_searched(settings: SelectionStage, data: Dataset, path: Path) -> tuple[Supernet, Policy]:
     """The shared weights and the policy that a search has left in `path`. Raises UserError when it is another's."""
     search, space = settings.search, settings.search_space
     supernet = space.supernet(shape_for(search, data.manifest))
@@ -126,26 +107,18 @@ def load_searched(settings: SelectArcStage, data: Dataset, path: Path) -> tuple[
     return supernet, policy
 
 
-def distinct_proposals(policy: Policy, count: int, seed: int) -> list[Arc]:
-    """Up to `count` distinct arcs of a policy, in the order in which they are first proposed."""
-    arcs: dict[Arc, None] = {}
-    batch = idle = 0
-    while len(arcs) < count and idle < MAX_IDLE:
-        draw = draw_for(seed, "candidates") if batch == 0 else draw_for(seed, "more candidates", batch)
-        before = len(arcs)
-        arcs.update(dict.fromkeys(policy.propose(count, draw)))
-        batch += 1
-        idle = 0 if len(arcs) > before else idle + 1
-    if len(arcs) < count:
-        log.info("the policy proposes no more than %d distinct arcs (%d were asked for)", len(arcs), count)
-    return list(arcs)[:count]
-
-
 def mark_selected(candidates: list[Row], space: SearchSpace) -> Row:
-    """Mark the arc of highest accuracy among the policy's own, and return it; of equals the first in the order of
-    their choices. Random and named arcs are there for comparison only."""
-    own = [row for row in candidates if row["source"] == "policy"]
+    """Mark the arc of highest accuracy among those that the policy or another strategy has proposed, and return it; of
+    equals the first in the order of their choices. Random and named arcs are there for comparison only."""
+    own = [row for row in candidates if row["source"] in CHOSEN]
     best = min(own, key=lambda row: (-row["valid_accuracy"], space.choices(space.parse(row["arc"]))))
     for row in candidates:
         row["selected"] = row is best
     return best
+
+
+def mark_front(candidates: Sequence[Row]) -> None:
+    """Mark the candidates than which no other is both as cheap and better, or cheaper and as good."""
+    costs = [row["macs"] for row in candidates]
+    for row, best in zip(candidates, on_front(costs, [row["valid_accuracy"] for row in candidates]), strict=True):
+        row["on_front"] = best

@@ -26,7 +26,7 @@ from enas_core import predict
 from enas_core.data import prepare
 from enas_core.files.tables import provenance, write_table
 from enas_core.spaces.saved import load_network
-from enas_core.training import scoring
+from enas_core.training import selection
 from enas_core.training.epochs import Epochs
 
 EXAMPLES = settings(
@@ -135,7 +135,7 @@ def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
 LATE = {
     "prepare_data": (prepare, "mean_and_std"),
     "search": (Epochs, "add"),
-    "select_arc": (scoring, "mark_selected"),
+    "select_arc": (selection, "mark_selected"),
     "augment": (Epochs, "add"),
 }
 """What each stage calls when it has begun and written no result yet."""

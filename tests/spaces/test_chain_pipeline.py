@@ -6,8 +6,9 @@ import pytest
 import torch
 from chain import Chain
 
-from enas_core import augment, compare, final, prepare_data, random_arcs, search, select_arc, spaces
+from enas_core import augment, compare, final, prepare_data, random_arcs, search, select_arc, spaces, strategies
 from enas_core.files.tables import read_table
+from enas_core.policies import STRATEGIES
 from enas_core.settings.stages import STAGES, stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.saved import load_network
@@ -83,6 +84,28 @@ def test_a_chain_goes_through_the_pipeline(run, tmp_path):
     assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert torch.load(tmp_path / "final.pt", weights_only=True)["space"] == "chain"
     assert json.loads((tmp_path / "augment.json").read_text())["space_settings"] == {"chain_length": 4}
+
+
+def test_every_strategy_chooses_a_chain(run, tmp_path):
+    data, found = tmp_path / "data", tmp_path / "s1"
+    run(prepare_data, config="prepare_data", out_dir=data)
+    run(search, config="search", data=data, seed=1, out_dir=found, state_dir=tmp_path / "state/search")
+    tables = []
+    for strategy in STRATEGIES:
+        out = found / "strategies" / strategy
+        run(select_arc, config="strategies", strategy=strategy, data=data, seed=1, supernet=found / "supernet.pt",
+            out_dir=out, arc_out=out / "arc.txt", state_dir=tmp_path / "state" / strategy)  # fmt: skip
+        tables.append(out / "candidates.parquet")
+    run(strategies, config="strategies", seed=1, candidates=tables, out=found / "strategies.parquet")
+    rows = read_table(found / "strategies.parquet", "strategies")
+    assert [row["strategy"] for row in rows] == [strategy for strategy in STRATEGIES for _ in range(5)]
+    for strategy, (selected,) in by_strategy(rows).items():
+        assert (found / "strategies" / strategy / "arc.txt").read_text().strip() == selected["arc"]
+
+
+def by_strategy(rows):
+    """The selected rows of each."""
+    return {name: [row for row in rows if row["strategy"] == name and row["selected"]] for name in STRATEGIES}
 
 
 def test_the_controller_says_that_it_does_not_know_the_space(run, tmp_path, capsys):

@@ -79,6 +79,7 @@ def test_what_random_networks_do_not_see_may_differ(changes):
         ({"augment": {"l2": 0.5}}, "augment.l2"),
         ({"augment": {"seeds": [1]}}, "augment.seeds"),
         ({"preset": "corrected"}, "augment.train_aux_head"),
+        ({"select": {"limits": {"max_params": 9}}}, "select.limits.max_params"),
         ({"baseline": {"from": "a", "num_arcs": 4}}, "baseline.num_arcs"),
         ({"baseline": {"from": "a", "sampler": "reference"}}, "baseline.sampler"),
         ({"baseline": {"from": "a", "seed": 8}}, "baseline.seed"),

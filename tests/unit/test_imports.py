@@ -111,6 +111,7 @@ BAD_FILES = {
     "search": TRAINING,
     "augment": [*TRAINING, "--arc-file", "arc.txt", "--network", "mine"],
     "select_arc": [*COMMON, "--supernet", "supernet.pt"],
+    "strategies": ["--config", "bad.json", "--seed", "1", "--candidates", "c.parquet", "--out", "out.parquet"],
     "final": ["--candidates", "bad.json", "--arc-out", "out.txt"],
     "compare": ["bad.json"],
     "ablation": ["--config", "bad.json", "--metrics", "m.parquet", "--searches", "s", "--out", "out.parquet"],

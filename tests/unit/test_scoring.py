@@ -1,12 +1,9 @@
-"""Scoring of arcs with the shared weights: which are proposed, what is said of each, and which is selected."""
-
-import logging
+"""Scoring of arcs with the shared weights: what is said of each, and which is selected."""
 
 import pytest
 import torch
 
 from enas_core.data.prepare import prepare
-from enas_core.policies.policy import Policy, UpdatePlan
 from enas_core.settings.stages import stage_settings
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.layers import initialise
@@ -14,82 +11,11 @@ from enas_core.spaces.measure import count_parameters
 from enas_core.spaces.micro.settings import MicroSettings
 from enas_core.spaces.micro.space import Micro
 from enas_core.training.images import load_images
-from enas_core.training.scoring import MAX_IDLE, Scorer, distinct_proposals, mark_selected
+from enas_core.training.scoring import Scorer, mark_front, mark_selected
 
 CPU = torch.device("cpu")
 SPACE = Micro(MicroSettings(num_nodes=1))
 ARCS = [SPACE.uniform(seed) for seed in (0, 1, 2, 3, 5)]
-
-
-class Scripted(Policy):
-    """Proposes batches that are written down, the last one for ever, and remembers which draws it was given."""
-
-    def __init__(self, *batches):
-        self.batches = list(batches)
-        self.seeds = []
-
-    @classmethod
-    def plan(cls, search):
-        return UpdatePlan(0, 1)
-
-    def propose(self, count, draw):
-        self.seeds.append(draw())
-        return self.batches.pop(0) if len(self.batches) > 1 else self.batches[0]
-
-    def update(self, arcs, accuracies):
-        return {}
-
-    def row(self, updates):
-        return {}
-
-    def state_dict(self):
-        return {}
-
-    def load_state_dict(self, state):
-        pass
-
-
-# --- proposals ----------------------------------------------------------------------------------
-
-
-def test_the_arcs_are_all_different_before_anything_else():
-    assert len(set(ARCS)) == 5
-
-
-def test_distinct_arcs_come_in_the_order_of_their_first_proposal():
-    a, b, c, d, e = ARCS
-    policy = Scripted([c, a, c, a], [a, b, c, e], [d, d, d, d])
-    assert distinct_proposals(policy, 4, seed=1) == [c, a, b, e]
-    assert len(policy.seeds) == 2  # the third batch is not asked for
-
-
-def test_no_more_than_asked_for():
-    assert distinct_proposals(Scripted(ARCS), 3, seed=1) == ARCS[:3]
-
-
-def test_each_batch_has_a_draw_of_its_own_that_the_seed_decides():
-    given = []
-    for seed in (1, 1, 2):
-        policy = Scripted(ARCS[:1], ARCS[:1], ARCS[:1], ARCS[:2])
-        distinct_proposals(policy, 2, seed)
-        given.append(policy.seeds)
-    assert len(set(given[0])) == 4
-    assert given[0] == given[1]
-    assert not set(given[0]) & set(given[2])
-
-
-def test_a_policy_that_has_no_more_arcs_gives_those_that_it_has(caplog):
-    policy = Scripted([ARCS[0], ARCS[1]])
-    with caplog.at_level(logging.INFO, logger="enas_core"):
-        assert distinct_proposals(policy, 3, seed=1) == ARCS[:2]
-    assert len(policy.seeds) == 1 + MAX_IDLE
-    assert "no more than 2 distinct arcs (3 were asked for)" in caplog.text
-
-
-def test_a_rare_arc_is_waited_for():
-    common, rare = ARCS[:2]
-    policy = Scripted(*[[common]] * MAX_IDLE, [rare])
-    assert distinct_proposals(policy, 2, seed=1) == [common, rare]
 
 
 # --- the choice ---------------------------------------------------------------------------------
@@ -118,6 +44,17 @@ def test_of_equals_the_first_in_the_order_of_their_choices():
     rows = [row(space.from_choices(choices), 0.5) for choices in (large, small)]
     assert min(rows, key=lambda each: each["arc"]) is rows[0]
     assert mark_selected(rows, space) is rows[1]
+
+
+def test_what_another_strategy_has_proposed_can_be_selected():
+    rows = [row(ARCS[0], 0.9, "random"), row(ARCS[1], 0.5, "strategy"), row(ARCS[2], 0.7, "strategy")]
+    assert selected(rows) is rows[2]
+
+
+def test_the_front_is_of_all_candidates():
+    rows = [{"macs": macs, "valid_accuracy": accuracy} for macs, accuracy in [(5, 0.5), (5, 0.6), (7, 0.6), (9, 0.7)]]
+    mark_front(rows)
+    assert [each["on_front"] for each in rows] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("source", ["random", "named"])
@@ -168,3 +105,9 @@ def test_scores_are_of_the_held_out_images_and_the_same_each_time(scorer):
     assert len(scorer.valid) == 50
     assert torch.equal(scorer.valid.images, scorer.data.train.images[-50:])
     assert scorer.valid_accuracy(ARCS[0]) == scorer.valid_accuracy(ARCS[0])
+
+
+def test_rows_do_not_score_again_what_has_been_scored(scorer, monkeypatch):
+    before = scorer.valid_accuracy(ARCS[0])
+    monkeypatch.setattr(scorer, "valid_accuracy", None)
+    assert scorer.rows("policy", ARCS[:1])[0]["valid_accuracy"] == before

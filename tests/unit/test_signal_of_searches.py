@@ -16,12 +16,15 @@ from enas_core import search, select_arc
 from enas_core.analysis.signal import chance_level, check, sentence
 from enas_core.data.prepare import prepare
 from enas_core.files.tables import read_provenance, read_table
+from enas_core.policies.policy import Policy
 from enas_core.settings.stages import STAGES, stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
 from enas_core.spaces.saved import save_supernet
+from enas_core.spaces.space import Arc
 from enas_core.training.evaluation import child_accuracy
 from enas_core.training.images import load_images
-from enas_core.training.scoring import Scorer, check_signal, distinct_proposals
+from enas_core.training.randomness import draw_for
+from enas_core.training.scoring import Scorer, check_signal
 from enas_core.training.supernet import SupernetTraining
 
 CPU = torch.device("cpu")
@@ -62,6 +65,11 @@ class Unwatched:
     def save(self) -> None: ...
 
 
+def proposals(policy: Policy, count: int, seed: int) -> list[Arc]:
+    """Distinct arcs of a policy."""
+    return list(dict.fromkeys(policy.propose(4 * count, draw_for(seed, "candidates"))))[:count]
+
+
 class Bench:
     """Prepared digits with settings, on which supernets are trained and scored."""
 
@@ -83,7 +91,7 @@ class Bench:
     def check(self, training: SupernetTraining) -> dict[str, Any]:
         """The signal check of a supernet, as select_arc makes it."""
         scorer = Scorer(self.settings, self.data, training.supernet, CPU)
-        arcs = distinct_proposals(training.policy, self.settings.select.num_candidates, 1)
+        arcs = proposals(training.policy, self.settings.select.num_candidates, 1)
         scorer.rows("policy", arcs)
         return check_signal(self.settings, scorer, arcs, 1)
 
@@ -141,7 +149,7 @@ def test_twins_are_not_told_apart(bench, learned):
     statistics are others, and no better or worse."""
     scorer = Scorer(bench.settings, bench.data, learned.supernet, CPU)
     valid, labels = scorer.valid, scorer.valid.labels.numpy()
-    tried = {arc: scorer.valid_accuracy(arc) for arc in distinct_proposals(learned.policy, 16, 1)}
+    tried = {arc: scorer.valid_accuracy(arc) for arc in proposals(learned.policy, 16, 1)}
     best = max(tried, key=tried.get)
     twins = []
     for seed in range(12):
@@ -160,7 +168,7 @@ def test_twins_are_not_told_apart(bench, learned):
 
 def test_kept_answers_are_the_accuracy(bench, learned):
     scorer = Scorer(bench.settings, bench.data, learned.supernet, CPU)
-    (arc,) = distinct_proposals(learned.policy, 1, 7)
+    (arc,) = proposals(learned.policy, 1, 7)
     accuracy = scorer.valid_accuracy(arc)
     assert scorer.answers[arc].shape == (500,)
     assert accuracy == scorer.answers[arc].mean()

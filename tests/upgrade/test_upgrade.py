@@ -108,6 +108,7 @@ def test_a_supernet_scores_arcs_as_it_did(earlier: Path, tmp_path: Path) -> None
     )
     for row in (*found, *expected):
         del row["selected"]  # of two arcs that are equally good, rounding may choose
+        del row["on_front"]  # which that version did not say
     assert_close(found, expected)
 
 

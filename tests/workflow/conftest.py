@@ -26,6 +26,23 @@ def copy(finished: Workspace, tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def compared(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """`tiny` with its comparison and the files of its report; not to be changed."""
+    folder = tmp_path_factory.mktemp("compared")
+    subprocess.run(["cp", "-a", f"{finished.folder}/.", str(folder)], check=True)
+    workspace = Workspace(folder)
+    workspace.make("results/tiny/comparison.parquet", "results/tiny/report/complete")
+    return workspace
+
+
+@pytest.fixture
+def changed(compared: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of it, to be changed."""
+    subprocess.run(["cp", "-a", f"{compared.folder}/.", str(tmp_path)], check=True)
+    return Workspace(tmp_path)
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Workspace:
     """An empty workspace."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,23 +15,6 @@ from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.randomness import stream_seed
 
 COMPARISON = "results/tiny/comparison.parquet"
-
-
-@pytest.fixture(scope="module")
-def compared(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """`tiny` with its comparison and the files of its report; not to be changed."""
-    folder = tmp_path_factory.mktemp("compared")
-    subprocess.run(["cp", "-a", f"{finished.folder}/.", str(folder)], check=True)
-    workspace = Workspace(folder)
-    workspace.make(COMPARISON, "results/tiny/report/complete")
-    return workspace
-
-
-@pytest.fixture
-def changed(compared: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of it, to be changed."""
-    subprocess.run(["cp", "-a", f"{compared.folder}/.", str(tmp_path)], check=True)
-    return Workspace(tmp_path)
 
 
 def test_tables_are_as_the_contract_says(compared: Workspace) -> None:

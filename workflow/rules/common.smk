@@ -86,3 +86,4 @@ wildcard_constraints:
     named=f"(?!{networks.RESERVED}(?![A-Za-z0-9_-]))[A-Za-z][A-Za-z0-9_-]*",
     index="[0-9]+",
     seed="[0-9]+",
+    strategy=networks.STRATEGY_PATTERN,

@@ -8,6 +8,7 @@ rule compare:
         searches=SEARCH_EPOCHS,
         candidates=CANDIDATES,
         signals=SIGNALS,
+        strategies=strategies,
         revision=revision("compare"),
     output:
         metrics="results/{experiment}/metrics.parquet",
@@ -75,6 +76,47 @@ rule plot_candidates:
         seeds=search_seeds,
     script:
         "../scripts/plot_candidates.py"
+
+
+rule plot_front:
+    input:
+        candidates=CANDIDATES,
+    output:
+        report(
+            "results/{experiment}/report/front.svg",
+            category="{experiment}",
+            subcategory="2 Search",
+            labels={"figure": "accuracy against cost"},
+            caption="../report/front.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_front.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_front.tsv"
+    params:
+        seeds=search_seeds,
+    script:
+        "../scripts/plot_front.py"
+
+
+rule plot_strategies:
+    input:
+        strategies=strategies,
+        metrics="results/{experiment}/metrics.parquet",
+    output:
+        report(
+            "results/{experiment}/report/strategies.svg",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "what the controller bought"},
+            caption="../report/strategies.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_strategies.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_strategies.tsv"
+    script:
+        "../scripts/plot_strategies.py"
 
 
 rule plot_augment:

@@ -62,6 +62,7 @@ rule check_images:
 rule random_arcs:
     input:
         config="results/{experiment}/config/random_arcs.json",
+        manifest=manifest_where_limited,
     output:
         "results/{experiment}/random_arcs.parquet",
     log:
@@ -71,13 +72,15 @@ rule random_arcs:
     params:
         num_arcs=num_random_arcs,
     shell:
-        "python -m enas_core.random_arcs --config {input.config} --count {params.num_arcs} --out {output} --log-file {log}"
+        "python -m enas_core.random_arcs --config {input.config} --manifest {input.manifest}"
+        " --count {params.num_arcs} --out {output} --log-file {log}"
 
 
 # One job for each arc, so that more arcs leave the files of the first ones, and their networks, alone.
 rule random_arc:
     input:
         config="results/{experiment}/config/random_arcs.json",
+        manifest=manifest_where_limited,
     output:
         "results/{experiment}/arcs/random-{index}.txt",
     log:
@@ -85,5 +88,5 @@ rule random_arc:
     benchmark:
         "results/{experiment}/benchmarks/random_arc-{index}.tsv"
     shell:
-        "python -m enas_core.random_arcs --config {input.config} --index {wildcards.index} --arc-out {output}"
-        " --log-file {log}"
+        "python -m enas_core.random_arcs --config {input.config} --manifest {input.manifest}"
+        " --index {wildcards.index} --arc-out {output} --log-file {log}"

@@ -61,6 +61,21 @@ SIGNALS = collect(
 )
 
 
+def strategies(wildcards):
+    """What further strategies have evaluated, a table a search; none where there are no such strategies."""
+    if not experiment(wildcards).select.compare:
+        return []
+    return expand(
+        "results/{experiment}/search/s{seed}/strategies.parquet",
+        experiment=wildcards.experiment,
+        seed=search_seeds(wildcards),
+    )
+
+
+def compared_strategies(wildcards):
+    return experiment(wildcards).select.compare
+
+
 def data_folder(wildcards):
     """Where the images of an experiment are. Its variants read the same ones."""
     return f"results/{home_of(wildcards.experiment)}/data"
@@ -68,6 +83,13 @@ def data_folder(wildcards):
 
 def manifest(wildcards):
     return f"{data_folder(wildcards)}/manifest.json"
+
+
+def manifest_where_limited(wildcards):
+    """Random arcs depend on the images only where the size of their networks is limited."""
+    settings = experiment(wildcards)
+    limited = settings.select.size_limit(settings.augment) is not None
+    return manifest(wildcards) if limited else []
 
 
 def images_are_checked(wildcards):
@@ -130,6 +152,8 @@ def stages_of(wildcards):
     without = {stage for stage in WITHOUT_SETTINGS if revision_of(stage) == 1}
     if experiment(wildcards).ablation.seeds is None:
         without.add("ablation")
+    if not experiment(wildcards).select.compare:
+        without.add("strategies")
     return [stage for stage in STAGES if stage not in without]
 
 
@@ -208,13 +232,16 @@ def network_origin(wildcards):
         )
     if network.search_seed is None:
         return f"--role {network.role}"
-    return f"--role {network.role} --search-seed {network.search_seed}"
+    strategy = "" if network.strategy is None else f" --strategy {network.strategy}"
+    return f"--role {network.role} --search-seed {network.search_seed}{strategy}"
 
 
 def report_figures(wildcards):
     """Figures that both reports show."""
-    figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
-    figures.append("confusion")
+    figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "front"]
+    figures += ["augment", "confusion"]
+    if experiment(wildcards).select.compare:
+        figures.append("strategies")
     if experiment(wildcards).ablation.seeds is not None:
         figures.append("ablation")
     return [f"{figure}.svg" for figure in figures]
@@ -240,6 +267,13 @@ def folders_of(name):
         return [os.path.dirname(file) for file in input[name]]
 
     return folders
+
+
+def selection_state(wildcards):
+    """Where an interrupted selection goes on from."""
+    strategy = wildcards.get("strategy")
+    folder = "select_arc" if strategy is None else f"strategies/{strategy}"
+    return f"{RESULTS}{wildcards.experiment}/_state/{folder}/s{wildcards.seed}"
 
 
 def cpu_threads(wildcards):

@@ -51,6 +51,8 @@ rule select_arc:
     resources:
         gpu=gpus,
         device=DEVICE,
+        save_every=str(WORKFLOW.save_every),
+        state_dir=selection_state,
         mem_mb=per_attempt(6000),
         runtime=run_time("select_arc", otherwise=120),
     params:
@@ -59,7 +61,7 @@ rule select_arc:
     shell:
         "python -m enas_core.select_arc --config {input.config} --data {params.data} --seed {wildcards.seed}"
         " --supernet {input.supernet} --out-dir {params.out_dir} --arc-out {output.arc}"
-        " --signal-out {output.signal}"
+        " --signal-out {output.signal} --state-dir {resources.state_dir} --save-every {resources.save_every}"
         " --device {resources.device} --gpus {resources.gpu} --log-file {log}"
 
 
@@ -95,3 +97,54 @@ rule score_arcs:
         " --supernet {input.supernet} --own {input.own} --random-arcs {input.random_arcs}"
         " --named-arc {input.named_arcs} --out-dir {params.out_dir}"
         " --device {resources.device} --gpus {resources.gpu} --log-file {log}"
+
+
+# Another way to choose an arc from the same supernet, for the record: it changes neither the selected arc nor its files.
+rule try_strategy:
+    input:
+        config="results/{experiment}/config/strategies.json",
+        manifest=manifest,
+        arrays=arrays,
+        supernet="results/{experiment}/search/s{seed}/supernet.pt",
+    output:
+        candidates="results/{experiment}/search/s{seed}/strategies/{strategy}/candidates.parquet",
+        arc="results/{experiment}/arcs/{strategy}-s{seed}.txt",
+    log:
+        "results/{experiment}/logs/try_strategy-{strategy}-s{seed}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/try_strategy-{strategy}-s{seed}.tsv"
+    threads: cpu_threads
+    resources:
+        gpu=gpus,
+        device=DEVICE,
+        save_every=str(WORKFLOW.save_every),
+        state_dir=selection_state,
+        mem_mb=per_attempt(6000),
+        runtime=run_time("try_strategy", otherwise=120),
+    params:
+        data=subpath(input.manifest, parent=True),
+        out_dir=subpath(output.candidates, parent=True),
+    shell:
+        "python -m enas_core.select_arc --config {input.config} --strategy {wildcards.strategy} --data {params.data}"
+        " --seed {wildcards.seed} --supernet {input.supernet} --out-dir {params.out_dir} --arc-out {output.arc}"
+        " --state-dir {resources.state_dir} --save-every {resources.save_every}"
+        " --device {resources.device} --gpus {resources.gpu} --log-file {log}"
+
+
+rule strategies:
+    input:
+        config="results/{experiment}/config/strategies.json",
+        own="results/{experiment}/search/s{seed}/own/candidates.parquet",
+        others=collect(
+            "results/{{experiment}}/search/s{{seed}}/strategies/{strategy}/candidates.parquet",
+            strategy=compared_strategies,
+        ),
+    output:
+        "results/{experiment}/search/s{seed}/strategies.parquet",
+    log:
+        "results/{experiment}/logs/strategies-s{seed}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/strategies-s{seed}.tsv"
+    shell:
+        "python -m enas_core.strategies --config {input.config} --seed {wildcards.seed}"
+        " --candidates {input.own} {input.others} --out {output} --log-file {log}"

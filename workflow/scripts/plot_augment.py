@@ -8,7 +8,8 @@ import reporting
 from enas_core.files.tables import read_provenance, read_table
 
 reporting.start(snakemake.log[0])
-losses, errors = ({role: [] for role in ("random", "named", "searched")} for _ in range(2))  # found ones on top
+# Found ones are drawn last, on top.
+losses, errors = ({role: [] for role in ("random", "named", "strategy", "searched")} for _ in range(2))
 for path in map(Path, snakemake.input.epochs):
     rows = read_table(path, "augment_epochs")
     role = read_provenance(path)["role"]

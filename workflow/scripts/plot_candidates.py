@@ -10,6 +10,7 @@ from enas_core.files.tables import read_table
 ENOUGH_FOR_A_BOX = 5
 LOOKS = {
     "policy": reporting.ROLES["searched"],
+    "strategy": reporting.ROLES["searched"],
     "random": reporting.ROLES["random"],
     "named": reporting.ROLES["named"],
 }
@@ -22,7 +23,7 @@ for seed, path in zip(snakemake.params.seeds, snakemake.input.candidates, strict
     for source, look in LOOKS.items():
         members = [row for row in rows if row["source"] == source]
         if members:
-            name = members[0]["policy"] if source == "policy" else look.label
+            name = members[0]["policy"] or look.label
             groups.append((f"{name}\nsearch seed {seed}, n = {len(members)}", look, members))
 
 figure, ax = reporting.panels(1, height=1.2 + 0.75 * len(groups))

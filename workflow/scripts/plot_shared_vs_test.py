@@ -4,7 +4,7 @@ from pathlib import Path
 
 import reporting
 
-from enas_core.analysis.comparison import network_means, rank_correlation, summarise
+from enas_core.analysis.comparison import network_means, rank_correlation, shared_and_test, summarise
 from enas_core.analysis.results import read_checked
 from enas_core.analysis.sentences import about_signal
 from enas_core.files.tables import read_table
@@ -45,7 +45,7 @@ if row["chance"] is not None:
 title = []
 if tau.value is not None:
     interval = "" if tau.low is None else f", 95 % interval {tau.low:.2f} to {tau.high:.2f}"
-    title.append(f"Kendall's tau {tau.value:.2f}{interval}, n = {len(networks)}")
+    title.append(f"Kendall's tau {tau.value:.2f}{interval}, n = {len(shared_and_test(metrics)[0])}")
 if tau.reason:
     title.append(tau.reason)
 ax.set_title("\n".join(title))

@@ -36,6 +36,7 @@ ROLES = {
     "searched": Look("found", ORANGE, "D", "-"),
     "random": Look("random", BLUE, "o", "--"),
     "named": Look("named", GREEN, "^", "-."),
+    "strategy": Look("other strategies", PURPLE, "s", ":"),
 }
 
 STYLE = {
