@@ -6,6 +6,7 @@ signal.parquet when it scores the policy's own candidates.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,10 @@ def score(
     scorer = Scorer(settings, data, supernet, device)
     rows, checked = list(own), None
     if not own:
+        started = time.perf_counter()
         proposed = distinct_proposals(policy, settings.select.num_candidates, seed)
         rows = scorer.rows("policy", proposed, settings.search.policy)
-        checked = check_signal(settings, scorer, proposed, seed)
+        checked = check_signal(settings, scorer, proposed, seed) | {"seconds": time.perf_counter() - started}
     for source, arcs in given.items():
         rows += scorer.rows(source, arcs)
     return rows, checked

@@ -213,7 +213,7 @@ def network_origin(wildcards):
 def report_figures(wildcards):
     """Figures that both reports show."""
     figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "augment"]
-    figures.append("confusion")
+    figures += ["budget", "halving", "confusion"]
     if experiment(wildcards).ablation.seeds is not None:
         figures.append("ablation")
     return [f"{figure}.svg" for figure in figures]
