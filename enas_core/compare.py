@@ -1,8 +1,9 @@
 """Command `compare`: found against random networks of one experiment, and experiments with each other.
 
 As a stage (`--out-dir`) it reads the folders of an experiment's trainings and searches and writes metrics.parquet and
-comparison.parquet. For people, `compare results/cifar10 results/cifar10_corrected` reads such tables, shows one line
-for each, and says which differences exceed the noise.
+comparison.parquet; with `--halving-out` it writes what stopping those trainings early would have kept. For people,
+`compare results/cifar10 results/cifar10_corrected` reads such tables, shows one line for each, and says which
+differences exceed the noise.
 
 The unit of every statistic is a network: what one search has found, or one random arc. Its accuracy is the mean over
 its augment seeds, since several trainings of the same arc say nothing more about searches or arcs.
@@ -45,24 +46,32 @@ def compare(
         Path | None,
         Parameter(group=AS_A_STAGE, help="where to write metrics.parquet, comparison.parquet and .csv"),
     ] = None,
+    halving_out: Annotated[
+        Path | None,
+        Parameter(group=AS_A_STAGE, help="file for the replay of successive halving, halving.parquet"),
+    ] = None,
 ) -> None:
     """Compare found with random networks, and experiments with each other.
 
     Example: enas compare results/cifar10 results/cifar10_corrected
     """
-    if (out_dir is None) == (not results):
-        raise UserError("RESULTS_DIR or --out-dir is needed, one of the two")
-    if out_dir is not None and not networks:
-        raise UserError("--out-dir needs --networks")
-    if out_dir is None and format == "parquet" and sys.stdout.isatty():
+    as_a_stage = out_dir is not None or halving_out is not None
+    if as_a_stage == bool(results):
+        raise UserError("RESULTS_DIR or --out-dir (--halving-out) is needed, one of the two")
+    if as_a_stage and not networks:
+        raise UserError("--out-dir and --halving-out need --networks")
+    if not as_a_stage and format == "parquet" and sys.stdout.isatty():
         raise UserError("--format parquet is not for a terminal: add `> FILE`")
 
-    from enas_core.analysis.output import show_comparison, write_comparison
+    from enas_core.analysis.output import show_comparison, write_comparison, write_halving
 
     if out_dir is not None:
         with only_writer(out_dir / "comparison.parquet"):
             write_comparison(networks, searches, out_dir)
-    else:
+    if halving_out is not None:
+        with only_writer(halving_out):
+            write_halving(networks, halving_out)
+    if not as_a_stage:
         show_comparison(results, format)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from enas_core.analysis.budget import at_equal_hours
 from enas_core.analysis.ranking import agreement, top_k
 from enas_core.analysis.results import SIGNAL_COLUMNS, Row, SearchResult
 from enas_core.analysis.signal import weakest
@@ -44,6 +45,7 @@ class NetworkMeans(NamedTuple):
     shared_accuracy: float | None
     params: float | None
     search_seconds: float | None
+    select_seconds: float | None
 
 
 def network_means(metrics: Sequence[Row]) -> list[NetworkMeans]:
@@ -62,6 +64,7 @@ def network_means(metrics: Sequence[Row]) -> list[NetworkMeans]:
             shared_accuracy=mean_of_known(row["shared_accuracy"] for row in rows),
             params=mean_of_known(row["params"] for row in rows),
             search_seconds=mean_of_known(row["search_seconds"] for row in rows),
+            select_seconds=mean_of_known(row["select_seconds"] for row in rows),
         )
         networks.append(means)
     return networks
@@ -117,9 +120,10 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
     the columns that come from the searches; without it they are null.
 
     `p_value` is that of the permutation test against a higher mean of the searched networks, `searched_std` and
-    `random_std` are standard deviations between networks, `search_hours` are those of all searches, `train_hours`
-    those of all trainings of any role. `precision_at_k` and `regret_at_k` judge the first k networks by
-    shared-weight accuracy; see `enas_core.analysis.ranking.top_k`."""
+    `random_std` are standard deviations between networks. `search_hours` and `select_hours` are those of all searches
+    and of their choices of an arc, `train_hours` those of all trainings of any role. `precision_at_k` and `regret_at_k`
+    judge the first k networks by shared-weight accuracy; see `enas_core.analysis.ranking.top_k`. What the same hours
+    would have bought without a search: `enas_core.analysis.budget.at_equal_hours`."""
     searched = accuracies(metrics, "searched")
     random = accuracies(metrics, "random")
     improvement = relative_improvement(searched, random)
@@ -127,6 +131,7 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
     tau = rank_correlation(metrics)
     top = top_k(*shared_and_test(metrics))
     networks = network_means(metrics)
+    equal_hours, why_not = at_equal_hours(metrics)
     row = {
         "experiment": metrics[0]["experiment"],
         "dataset": metrics[0]["dataset"],
@@ -154,6 +159,8 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
         "k": top.k,
         "precision_at_k": top.precision,
         "regret_at_k": top.regret,
+        "select_hours": _hours([network.select_seconds for network in networks]),
+        **equal_hours,
     }
     reasons = {
         "searched_std": _why_no_deviation(len(searched)),
@@ -162,6 +169,7 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
         "p_value": test.reason,
         "kendall_tau": tau.reason,
         "k": top.reason,
+        **why_not,
     }
     return row, {column: reason for column, reason in reasons.items() if reason}
 

@@ -13,12 +13,20 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from enas_core.analysis.comparison import check_searches, differences, joined, summarise
-from enas_core.analysis.results import read_checked, read_results, read_search, read_training
+from enas_core.analysis.halving import about_halving, halving_rows
+from enas_core.analysis.results import (
+    random_trainings,
+    read_checked,
+    read_halving,
+    read_results,
+    read_search,
+    read_training,
+)
 from enas_core.analysis.sentences import as_text, sentences
 from enas_core.console import log
 from enas_core.files.atomic import atomic_path
 from enas_core.files.schemas import SCHEMAS
-from enas_core.files.tables import provenance, read_provenance, write_table
+from enas_core.files.tables import provenance, read_provenance, read_table, write_table
 
 
 def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir: Path) -> None:
@@ -41,13 +49,28 @@ def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir
         log.info("%s: %s", name, reason)
 
 
+def write_halving(networks: Sequence[Path], out: Path) -> None:
+    """Write halving.parquet of one experiment: what stopping early would have kept of its random arcs. The first of its
+    trainings, whose folders are given, is its own; random arcs may be another experiment's."""
+    own = networks[0] / "epochs.parquet"
+    first = read_table(own, "augment_epochs")[0]
+    about = {"experiment": first["experiment"], "dataset": first["dataset"]}
+    rows = [about | row for row in halving_rows(random_trainings(networks))]
+    made_by = read_provenance(own)
+    devices = made_by.get("device", "unknown")
+    made_by = provenance(devices, made_by.get("config_fingerprint", "unknown"), made_by.get("settings"))
+    write_table(out, "halving", rows, made_by)
+    log.info("%s: %s", first["experiment"], about_halving(rows))
+
+
 def show_comparison(results: Sequence[Path], form: str) -> None:
     """Print the comparison of several experiments: as a `table` with sentences below it, or as `csv`, `json` or
     `parquet` with the sentences on stderr."""
     metrics = read_results(results)
     found = differences(metrics)
     checked = {name: read_checked(Path(name)) for name in metrics}
-    table, lines = joined(metrics, found, checked), sentences(metrics, found, checked)
+    halved = {name: read_halving(Path(name)) for name in metrics}
+    table, lines = joined(metrics, found, checked), sentences(metrics, found, checked, halved)
     if form == "table":
         print("\n".join([as_text(table), "", *lines]))
         return

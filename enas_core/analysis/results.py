@@ -44,6 +44,8 @@ class SearchResult(NamedTuple):
     """Of the arcs that its policy proposed in the last epoch, nats; None where nothing learns."""
     strategy: str | None = None
     """How its arc was selected; None where nothing was."""
+    select_seconds: float | None = None
+    """What the choice of its arc took; None where an earlier version has not recorded it."""
 
 
 def read_search(folder: Path) -> tuple[int, SearchResult]:
@@ -52,15 +54,17 @@ def read_search(folder: Path) -> tuple[int, SearchResult]:
     candidates = _read_rows(folder / "candidates.parquet", "candidates")
     checked, tried = folder / "signal.parquet", folder / "strategies.parquet"
     strategies = read_table(tried, "strategies") if tried.exists() else []
+    signal = _read_rows(checked, "signal")[0] if checked.exists() else None
     last = epochs[-1]
     return last["seed"], SearchResult(
         seconds=math.fsum(row["seconds"] for row in epochs),
         accuracies={row["arc"]: row["valid_accuracy"] for row in [*strategies, *candidates]},
         random={row["arc"]: row["valid_accuracy"] for row in candidates if row["source"] == "random"},
-        signal=_read_rows(checked, "signal")[0] if checked.exists() else None,
+        signal=signal,
         experiment=last["experiment"],
         entropy=last["controller_entropy"],
         strategy=next((strategy_of(row) for row in candidates if row["selected"]), None),
+        select_seconds=signal["seconds"] if signal else None,
     )
 
 
@@ -105,7 +109,15 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "device": made_by.get("device"),
         "valid_accuracy": last["valid_accuracy"],
         "strategy": own_search.strategy if own_search and role == "searched" else made_by.get("strategy"),
+        "select_seconds": own_search.select_seconds if own_search else None,
     }
+
+
+def random_trainings(folders: Sequence[Path]) -> list[list[Row]]:
+    """The epochs of each training of a random arc among those in `folders`."""
+    paths = [folder / "epochs.parquet" for folder in folders]
+    random = [path for path in paths if _origin(path, read_provenance(path))[0] == "random"]
+    return [_read_rows(path, "augment_epochs") for path in random]
 
 
 def finished_trainings(folder: Path, fingerprint: str) -> list[Row]:
@@ -182,6 +194,19 @@ def read_checked(folder: Path) -> Row:
         log.info("left out: %s", error)
         return {}
     return {name: row[name] for name in SIGNAL_COLUMNS}
+
+
+def read_halving(folder: Path) -> list[Row]:
+    """The replay of successive halving of the experiment in `folder`. Empty where there is none; one that cannot be
+    read is reported."""
+    path = folder / "halving.parquet"
+    if not path.exists():
+        return []
+    try:
+        return _read_rows(path, "halving")
+    except UserError as error:
+        log.info("left out: %s", error)
+        return []
 
 
 def find_metrics(paths: Sequence[Path]) -> list[Path]:

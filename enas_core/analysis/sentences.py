@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from enas_core.analysis.comparison import Difference, accuracies, summarise
+from enas_core.analysis.halving import about_halving
 from enas_core.analysis.power import lowest_p, measured_spread, what_shows
 from enas_core.analysis.results import Row
 from enas_core.analysis.signal import in_words, sentence
@@ -17,9 +18,15 @@ from enas_core.analysis.strategies import bought, bought_by_choosing
 PLURAL = {"searched": "found networks", "random": "random networks"}
 
 
-def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference], checked: Mapping[str, Row]) -> list[str]:
+def sentences(
+    results: Mapping[str, list[Row]],
+    found: Sequence[Difference],
+    checked: Mapping[str, Row],
+    halved: Mapping[str, Sequence[Row]] | None = None,
+) -> list[str]:
     """What can be said: of each of the results what the searches' ranking is worth, where their signal check is known,
-    and found against random; then the results against each other."""
+    found against random, and against random search at equal hours; where the trainings were `halved` in a replay, what
+    that would have kept. Then the results against each other."""
     lines = []
     for name, metrics in results.items():
         row, reasons = summarise(metrics, checked.get(name))
@@ -28,6 +35,9 @@ def sentences(results: Mapping[str, list[Row]], found: Sequence[Difference], che
         lines.append(_about_one(name, row, reasons))
         lines += _about_power(name, metrics)
         lines += _about_strategies(name, metrics)
+        lines.append(f"{name}: {about_equal_hours(row, reasons)}")
+        if halved and halved.get(name):
+            lines.append(f"{name}: {about_halving(halved[name])}")
     lines += [_about_two(difference) for difference in found]
     return lines
 
@@ -115,6 +125,37 @@ def _about_power(name: str, metrics: Sequence[Row]) -> list[str]:
 def _about_strategies(name: str, metrics: Sequence[Row]) -> list[str]:
     """What the controller bought, and what the shared weights did without it, where random arcs were tried beside."""
     return [f"{name}: {text}" for text in (bought(metrics), bought_by_choosing(metrics)) if text is not None]
+
+
+def about_equal_hours(row: Row, reasons: Mapping[str, str]) -> str:
+    """Found networks against random search at equal hours: what the search has bought."""
+    k, best, gain = row["equal_hours_k"], row["equal_hours_accuracy"], row["equal_hours_gain"]
+    if k is None:
+        return f"random search at equal hours: {reasons['equal_hours_k']}"
+    arcs = "1 random arc" if k == 1 else f"{k} random arcs"
+    if best is None:
+        return f"random search at equal hours, {arcs}: {reasons['equal_hours_accuracy']}"
+
+    interval = _interval(row["equal_hours_low"], row["equal_hours_high"], "{:.4f}")
+    gain_interval = _interval(row["gain_low"], row["gain_high"], "{:+.2f}", times=100)
+    expected = f"random search at equal hours, the best of {arcs} by validation accuracy, reaches {best:.4f}{interval}"
+    difference = f"found networks {100 * gain:+.2f} points{gain_interval}"
+    if row["gain_low"] is None:
+        return f"{expected}; {difference}; {reasons['equal_hours_gain']}"
+    if row["gain_low"] > 0:
+        verdict = "the search has bought more than its hours"
+    elif row["gain_high"] < 0:
+        verdict = "the search has bought less than its hours"
+    else:
+        verdict = "that the search has bought anything is not shown"
+    return f"{expected}; {difference}: {verdict}"
+
+
+def _interval(low: float | None, high: float | None, form: str, times: float = 1) -> str:
+    """An interval behind a number, where there is one."""
+    if low is None or high is None:
+        return ""
+    return f" [{form.format(times * low)}, {form.format(times * high)}]"
 
 
 def _about_two(difference: Difference) -> str:

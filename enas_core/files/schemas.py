@@ -154,7 +154,19 @@ STRATEGIES = Table(
 
 SIGNAL = Table(
     "the signal check of a search's own candidates",
-    {"experiment": EXPERIMENT, "dataset": DATASET, "seed": SEARCH_SEED, **SIGNAL_CHECK},
+    {
+        "experiment": EXPERIMENT,
+        "dataset": DATASET,
+        "seed": SEARCH_SEED,
+        **SIGNAL_CHECK,
+        "seconds": number(
+            "s",
+            "Time that proposing, scoring and checking the candidates took; null in tables of an earlier version.",
+            0,
+            null=True,
+            later=True,
+        ),
+    },
 )
 
 AUGMENT_EPOCHS = Table(
@@ -226,6 +238,13 @@ METRICS = Table(
             null=True,
             later=True,
         ),
+        "select_seconds": number(
+            "s",
+            "Time of the selection that chose it, or null, as in tables of an earlier version.",
+            0,
+            null=True,
+            later=True,
+        ),
     },
 )
 
@@ -274,6 +293,55 @@ COMPARISON = Table(
         "k": K,
         "precision_at_k": PRECISION_AT_K,
         "regret_at_k": REGRET_AT_K,
+        "select_hours": number("h", "Time of all selections; null where unknown.", 0, null=True, later=True),
+        "equal_hours_k": count(
+            "networks",
+            "Random arcs whose trainings cost as many hours as one found network does, with its search, selection and"
+            " training, rounded down; null where unknown.",
+            1,
+            null=True,
+            later=True,
+        ),
+        "equal_hours_accuracy": fraction(
+            "Expected test accuracy of the one of so many random arcs that has the best validation accuracy; null where"
+            " there are fewer arcs, or no validation images.",
+            null=True,
+            later=True,
+        ),
+        "equal_hours_low": number("fraction", f"Lower end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
+        "equal_hours_high": number("fraction", f"Upper end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
+        "equal_hours_gain": number(
+            "fraction",
+            "searched_mean - equal_hours_accuracy; null where that is.",
+            -1,
+            1,
+            null=True,
+            later=True,
+        ),
+        "gain_low": number("fraction", f"Lower end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
+        "gain_high": number("fraction", f"Upper end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
+    },
+)
+
+HALVING = Table(
+    "a share of the random arcs that could go on, in a replay of successive halving; see `enas_core.analysis.halving`",
+    {
+        "experiment": EXPERIMENT,
+        "dataset": DATASET,
+        "n_random": count("networks", "Random arcs whose complete trainings are replayed."),
+        "rungs": text("The epochs after which some of them would have gone on; null without a replay.", null=True),
+        "keep": fraction("The share that goes on at each rung, rounded up; null without a replay.", null=True),
+        "n_survivors": count("networks", "Arcs that reach the end; null without a replay.", 1, null=True),
+        "cost_share": fraction("Hours, as a share of the complete trainings'; null without a replay.", null=True),
+        "best_share": fraction(
+            "Share of the n_survivors best arcs, by test accuracy at the end, that reach it; null without a replay.",
+            null=True,
+        ),
+        "regret": fraction(
+            "Test accuracy that the best of those that reach the end is below the best of all; null without a replay.",
+            null=True,
+        ),
+        "remark": text("Why there is no replay; empty where there is one."),
     },
 )
 
@@ -348,6 +416,7 @@ TABLES: dict[str, Table] = {
     "augment_epochs": AUGMENT_EPOCHS,
     "metrics": METRICS,
     "comparison": COMPARISON,
+    "halving": HALVING,
     "classes": CLASSES,
     "confusion": CONFUSION,
     "predictions": PREDICTIONS,

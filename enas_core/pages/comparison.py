@@ -62,6 +62,14 @@ QUANTITIES: Mapping[str, tuple[Callable[[Any], str], str]] = {
     "k": (shown, "networks that are looked at first, by shared-weight accuracy: a quarter"),
     "precision_at_k": (percent, "share of them among the k best by test accuracy"),
     "regret_at_k": (percent, "what the best of them lacks to the best of all, test accuracy"),
+    "select_hours": (_hours, "device time of all selections"),
+    "equal_hours_k": (shown, "random arcs that cost as many hours as a found network with its search and selection"),
+    "equal_hours_accuracy": (percent, "expected test accuracy of the best of so many by validation accuracy"),
+    "equal_hours_low": (percent, "lower end of its 95 % interval"),
+    "equal_hours_high": (percent, "upper end of its 95 % interval"),
+    "equal_hours_gain": (percent, "how far the found networks' mean test accuracy lies above it"),
+    "gain_low": (percent, "lower end of its 95 % interval"),
+    "gain_high": (percent, "upper end of its 95 % interval"),
 }
 """Columns of `comparison`: how each is written, and what it means."""
 
@@ -78,6 +86,10 @@ BOUNDS = {
     "agreement_high": "agreement",
     "precision_at_k": "k",
     "regret_at_k": "k",
+    "equal_hours_low": "equal_hours_accuracy",
+    "equal_hours_high": "equal_hours_accuracy",
+    "gain_low": "equal_hours_gain",
+    "gain_high": "equal_hours_gain",
 }
 """Ends of intervals and the like, and the quantity whose remark says why there is none."""
 

@@ -89,6 +89,15 @@ def training(experiment: Finished) -> Data | None:
     return _figure(experiment, "augment", "learning curves of all trainings from scratch")
 
 
+def budget(experiment: Finished) -> Data | None:
+    """What the hours of a search would have bought without one, and what stopping early would have kept."""
+    figures = {
+        "equal_hours": experiment.figure("budget", "random search against device-hours, and the found networks"),
+        "halving": experiment.figure("halving", "what stopping the random arcs' trainings early would have kept"),
+    }
+    return figures if any(figures.values()) else None
+
+
 def classes(experiment: Finished) -> Data | None:
     """Which classes the final network tells apart."""
     if not experiment.classes:
@@ -141,6 +150,7 @@ FIRST = Section("first_page", "", first_page)
 SECTIONS: Sequence[Section] = (
     Section("comparison", "Found against random", comparison),
     Section("strategies", "What did the controller buy?", strategies),
+    Section("budget", "What the same hours buy without a search", budget),
     Section("search", "The search", search),
     Section("training", "Training from scratch", training),
     Section("classes", "Classes", classes),

@@ -248,6 +248,8 @@ class PlainStem(nn.Sequential, Fused):
 
     def forward(self, images: Tensor) -> Tensor:
         convolution, norm = self
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, BatchNorm)
         if self.kernels is not None and norm.takes_batch_statistics and not images.requires_grad:
             return self.kernels.stem(images, convolution.weight, norm.weight, norm.bias, norm.kept())
         return norm(convolution(images))

@@ -7,6 +7,7 @@ all the state there is: the strategy runs again from its start, and what it prop
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -83,6 +84,8 @@ class Selection:
         self.task = Task(settings.search_space, policy, settings.select, partial(stream_seed, seed))
         self.arcs: list[Arc] = []
         """In the order of their evaluations."""
+        self.seconds = 0.0
+        """What they have taken so far, interruptions aside."""
 
     def train(self, watch: Watch) -> None:
         """Evaluate as many arcs as the settings say, fewer where there are no more. Raises UserError, one line, where
@@ -92,8 +95,12 @@ class Selection:
         allowed = (lambda arc: True) if self.limits is None else self.limits.allow
         self.arcs = []
         found = distinct(proposals, count, allowed, self.scorer.known_accuracy, MAX_REFUSED)
+        before = time.perf_counter()
         for arc in progress(found, f"{self.strategy} candidates", count):
             self.arcs.append(arc)
+            now = time.perf_counter()
+            self.seconds += now - before
+            before = now
             watch.step()
         if len(self.arcs) < count:
             self._say_how_few(count)
@@ -114,7 +121,7 @@ class Selection:
 
     def checked(self) -> Row:
         """The row of signal.parquet."""
-        return check_signal(self.settings, self.scorer, self.arcs, self.seed)
+        return check_signal(self.settings, self.scorer, self.arcs, self.seed) | {"seconds": self.seconds}
 
     def state_dict(self) -> dict[str, Any]:
         """The answers to all validation images of each arc that has been scored, [A, N]."""
@@ -125,11 +132,13 @@ class Selection:
             "arcs": [str(arc) for arc in self.arcs],
             "scored": [str(arc) for arc in answers],
             "answers": torch.from_numpy(stacked),
+            "seconds": self.seconds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         space = self.settings.search_space
+        self.seconds = state["seconds"]
         self.arcs = [space.parse(text) for text in state["arcs"]]
         for text, answers in zip(state["scored"], state["answers"].numpy(), strict=True):
             self.scorer.answers[space.parse(text)] = answers

@@ -36,6 +36,25 @@ rule compare:
         " --out-dir {params.out_dir} --log-file {log}"
 
 
+# Apart from the comparison, so that results of an earlier version are not compared again for it.
+rule halving:
+    input:
+        epochs=TRAINING_EPOCHS,
+    output:
+        "results/{experiment}/halving.parquet",
+    log:
+        "results/{experiment}/logs/halving.log",
+    benchmark:
+        "results/{experiment}/benchmarks/halving.tsv"
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
+    params:
+        networks=folders_of("epochs"),
+    shell:
+        "python -m enas_core.compare --networks {params.networks} --halving-out {output} --log-file {log}"
+
+
 rule plot_search:
     input:
         epochs=SEARCH_EPOCHS,
@@ -175,6 +194,44 @@ rule plot_shared_vs_test:
         "results/{experiment}/benchmarks/plot_shared_vs_test.tsv"
     script:
         "../scripts/plot_shared_vs_test.py"
+
+
+rule plot_budget:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+    output:
+        report(
+            "results/{experiment}/report/budget.svg",
+            category="{experiment}",
+            subcategory="1 Result",
+            labels={"figure": "random search at equal hours"},
+            caption="../report/budget.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_budget.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_budget.tsv"
+    script:
+        "../scripts/plot_budget.py"
+
+
+rule plot_halving:
+    input:
+        halving="results/{experiment}/halving.parquet",
+    output:
+        report(
+            "results/{experiment}/report/halving.svg",
+            category="{experiment}",
+            subcategory="3 Training",
+            labels={"figure": "stopping early"},
+            caption="../report/halving.rst",
+        ),
+    log:
+        "results/{experiment}/logs/plot_halving.log",
+    benchmark:
+        "results/{experiment}/benchmarks/plot_halving.tsv"
+    script:
+        "../scripts/plot_halving.py"
 
 
 # Which classes the final network tells apart.

@@ -239,7 +239,7 @@ def network_origin(wildcards):
 def report_figures(wildcards):
     """Figures that both reports show."""
     figures = ["found_vs_random", "shared_vs_test", "search", "candidates", "front"]
-    figures += ["augment", "confusion"]
+    figures += ["augment", "budget", "halving", "confusion"]
     if experiment(wildcards).select.compare:
         figures.append("strategies")
     if experiment(wildcards).ablation.seeds is not None:

@@ -1,0 +1,429 @@
+"""What variants of one experiment show, from their tables: the numbers and sentences of a page of evidence.
+
+Every verdict is a comparison of numbers, so no sentence can say what the tables contradict. Where something is not
+shown, the sentence says how many runs would settle it if what was measured were true.
+
+The unit of every statistic is a search or an arc, as in `enas_core.analysis`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from enas_core.analysis.ablation import effects, judged
+from enas_core.analysis.comparison import accuracies, summarise
+from enas_core.analysis.power import Spread, measured_spread, networks_needed
+from enas_core.analysis.results import Row, SearchResult, read_checked, read_metrics, read_search
+from enas_core.analysis.signal import in_words
+from enas_core.analysis.statistics import (
+    ALPHA,
+    Estimate,
+    MeanDifference,
+    kendall_tau,
+    mean_difference,
+    mean_interval,
+    mean_of_known,
+    std,
+)
+from enas_core.files.tables import read_table
+
+MOST_RUNS = 1000
+"""More runs than so many are no plan: the sentence says that the difference is practically none."""
+
+
+class Runs(NamedTuple):
+    """One experiment: its trained networks and its searches."""
+
+    label: str
+    metrics: list[Row]
+    checked: Row
+    searches: dict[int, SearchResult]
+
+
+def read_runs(folder: Path, label: str) -> Runs | None:
+    """The tables of one experiment; None where they are not there yet."""
+    if not (folder / "metrics.parquet").exists():
+        return None
+    searches = dict(read_search(path.parent) for path in sorted(folder.glob("search/s*/candidates.parquet")))
+    return Runs(label, read_metrics(folder / "metrics.parquet"), read_checked(folder), searches)
+
+
+def code(labels: Iterable[str]) -> str:
+    """Labels as they stand in a sentence."""
+    quoted = [f"`{label}`" for label in labels]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def points(value: float | None, sign: str = "+") -> str:
+    """A fraction of the test images in percentage points."""
+    return "–" if value is None else f"{100 * value:{sign}.2f}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """An interval of points behind a number, where there is one."""
+    return "" if low is None or high is None else f" [{points(low)}, {points(high)}]"
+
+
+def to_settle(difference: float, spread: Spread | None, of_what: str) -> str:
+    """How many runs of each of two groups would show a difference such as the measured one."""
+    if spread is None or difference == 0:
+        return f"how many {of_what} would settle it cannot be told from these"
+    needed = networks_needed(abs(difference), spread)
+    if needed > MOST_RUNS:
+        return f"a difference so small would take more than {MOST_RUNS} {of_what} of each"
+    return f"about {needed} {of_what} of each would settle it, if the difference is as large as measured"
+
+
+# --- does it learn, and does its order mean anything? -----------------------------------------------
+
+
+def have_learned(runs: Runs) -> int:
+    """Searches whose shared weights have learned."""
+    checks = [search.signal for search in runs.searches.values() if search.signal is not None]
+    return sum(check["verdict"] != "at chance" for check in checks)
+
+
+def about_learning(all_runs: Sequence[Runs]) -> list[str]:
+    """Which variants' searches learn."""
+    every = [runs.label for runs in all_runs if have_learned(runs) == len(runs.searches)]
+    none = [runs.label for runs in all_runs if have_learned(runs) == 0]
+    lines = []
+    if every:
+        lines.append(f"Every search of {code(every)} has learned.")
+    if none:
+        lines.append(f"No search of {code(none)} has.")
+    for runs in all_runs:
+        if runs.label not in every + none:
+            lines.append(f"Of {code([runs.label])} {have_learned(runs)} of {len(runs.searches)} have.")
+    return lines
+
+
+def shared_and_truth(runs: Runs, truth: Mapping[str, float]) -> tuple[list[float], list[float]]:
+    """Of each random arc, the mean of its shared accuracies over the search seeds, and its test accuracy."""
+    scores = [search.random for search in runs.searches.values()]
+    arcs = [arc for arc in truth if all(arc in of_seed for of_seed in scores)]
+    shared = [math.fsum(of_seed[arc] for of_seed in scores) / len(scores) for arc in arcs]
+    return shared, [truth[arc] for arc in arcs]
+
+
+def better_half(shared: Sequence[float], test: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Of the half of the arcs that are better by test accuracy."""
+    pairs = sorted(zip(shared, test, strict=True), key=lambda pair: -pair[1])[: (len(test) + 1) // 2]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def arcs_to_settle(tau: float) -> int | None:
+    """Arcs of which a true `tau` is told from 0 with the usual power; None where no reasonable number is."""
+    wanted = 1.96 + 0.84
+    for count in range(5, MOST_RUNS):
+        if abs(tau) >= wanted * math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1))):
+            return count
+    return None
+
+
+def tau_in_words(tau: Estimate) -> str:
+    """A rank correlation, and whether it is told from none."""
+    if tau.value is None:
+        return f"not known ({tau.reason})"
+    number = in_words(tau.value, tau.low, tau.high)
+    if tau.low is None or tau.high is None:
+        return number
+    if tau.low > 0:
+        return f"{number}, which exceeds the noise"
+    if tau.high < 0:
+        return f"{number}: the order is reversed"
+    needed = arcs_to_settle(tau.value)
+    more = "no reasonable number of arcs would settle it" if needed is None else f"about {needed} arcs would settle it"
+    return f"{number}: not shown to mean anything; {more}"
+
+
+def about_order(all_runs: Sequence[Runs], truth: Mapping[str, float]) -> list[str]:
+    """How the shared weights' order of the random arcs fits the truth, of all arcs and of the better half."""
+    lines = []
+    for runs in all_runs:
+        shared, test = shared_and_truth(runs, truth)
+        everything, half = kendall_tau(shared, test), kendall_tau(*better_half(shared, test))
+        lines.append(
+            f"{code([runs.label])}: tau of all {len(test)} arcs {tau_in_words(everything)}."
+            f" Of the better half: {tau_in_words(half)}."
+        )
+    return lines
+
+
+# --- do seeds agree? --------------------------------------------------------------------------------
+
+
+class SeedNoise(NamedTuple):
+    """Standard deviations of test accuracies of arcs that were trained with several seeds each."""
+
+    arcs: int
+    seeds: int
+    between_seeds: float
+    between_arcs: float | None
+    """Of the arcs' true accuracies, the seeds' noise taken away; None where there is nothing left."""
+    tau: float | None
+    """How alike two seeds rank the arcs, the mean over the pairs of seeds."""
+
+
+def seed_noise(accuracies: Mapping[str, Sequence[float]]) -> SeedNoise | None:
+    """One-way analysis of variance of the accuracies of each arc, all with as many seeds; None for too few of them."""
+    table = list(accuracies.values())
+    if len(table) < 2 or len(table[0]) < 2:
+        return None
+    seeds = len(table[0])
+    within = math.fsum((std(row) or 0.0) ** 2 for row in table) / len(table)
+    means = [math.fsum(row) / seeds for row in table]
+    between = (std(means) or 0.0) ** 2 - within / seeds
+    pairs = [
+        kendall_tau([row[i] for row in table], [row[j] for row in table]) for i, j in combinations(range(seeds), 2)
+    ]
+    return SeedNoise(
+        arcs=len(table),
+        seeds=seeds,
+        between_seeds=math.sqrt(within),
+        between_arcs=math.sqrt(between) if between > 0 else None,
+        tau=mean_of_known(pair.value for pair in pairs),
+    )
+
+
+def read_seed_noise(folder: Path, metrics: Sequence[Row]) -> dict[str, list[float]]:
+    """Test accuracies of the random arcs in `folder` that were trained with further seeds than the experiment's."""
+    first = {row["network"]: row["test_accuracy"] for row in metrics if row["role"] == "random"}
+    found: dict[str, list[float]] = {}
+    for path in sorted(folder.glob("networks/random-*/seed*/epochs.parquet")):
+        last = read_table(path, "augment_epochs")[-1]
+        found.setdefault(last["network"], [first[last["network"]]]).append(last["test_accuracy"])
+    return found
+
+
+def about_seeds(noise: SeedNoise | None, all_runs: Sequence[Runs]) -> list[str]:
+    """How far training seeds and search seeds agree."""
+    lines = []
+    if noise is not None:
+        text = (
+            f"Trained from scratch, {noise.arcs} arcs with {noise.seeds} seeds each: seeds of one arc differ by a"
+            f" standard deviation of {points(noise.between_seeds, '')} points, arcs by "
+        )
+        if noise.between_arcs is None:
+            text += "no more than that."
+        else:
+            share = noise.between_arcs**2 / (noise.between_arcs**2 + noise.between_seeds**2)
+            text += f"{points(noise.between_arcs, '')}: {share:.0%} of the variance of single trainings is the arc's"
+            text += "." if noise.tau is None else f"; two seeds rank them alike by tau {noise.tau:.2f}."
+        lines.append(text)
+    for runs in all_runs:
+        checked = runs.checked
+        if checked.get("agreement") is not None:
+            agreement = in_words(checked["agreement"], checked["agreement_low"], checked["agreement_high"])
+            lines.append(f"Search seeds of {code([runs.label])} rank the random arcs alike by {agreement} (Spearman).")
+    return lines
+
+
+# --- found against random, and what the parts contribute --------------------------------------------
+
+
+def about_found(all_runs: Sequence[Runs]) -> list[str]:
+    """Found against random, variant by variant."""
+    lines = []
+    for runs in all_runs:
+        row, _ = summarise(runs.metrics, runs.checked)
+        searched, random = accuracies(runs.metrics, "searched"), accuracies(runs.metrics, "random")
+        if row["p_value"] is None:
+            continue
+        difference = row["searched_mean"] - row["random_mean"]
+        text = (
+            f"{code([runs.label])}: {row['n_searched']} found networks reach {100 * row['searched_mean']:.2f} %,"
+            f" {row['n_random']} random ones {100 * row['random_mean']:.2f} %: {points(difference)} points"
+            f" ({row['relative_improvement']:+.2f} %), p = {row['p_value']:.2g}"
+        )
+        if row["p_value"] < ALPHA:
+            text += ", which exceeds the noise."
+        elif difference <= 0:
+            text += ": found networks are not better here."
+        else:
+            text += f": not shown; {to_settle(difference, measured_spread(searched, random), 'networks')}."
+        lines.append(text)
+    return lines
+
+
+def variant_rows(all_runs: Mapping[tuple[str, str | None], Runs], truth: Mapping[str, float]) -> list[Row]:
+    """Rows of the kind `ablation`, a search each; `all_runs` are those of presets and of single corrections."""
+    rows = []
+    for (preset, key), runs in all_runs.items():
+        about = {"experiment": "x", "dataset": runs.metrics[0]["dataset"], "variant": runs.label}
+        for seed, search in runs.searches.items():
+            rows.append(about | {"preset": preset, "key": key, "seed": seed} | judged(search, truth))
+    return rows
+
+
+def about_corrections(rows: Sequence[Row], column: str, name: str) -> list[str]:
+    """Which corrections change a measure, and how many searches would settle what is not shown."""
+    lines = []
+    for effect in effects(rows, column):
+        own, others = (
+            [row[column] for row in rows if row["variant"] == label and row[column] is not None]
+            for label in (effect.variant, effect.reference)
+        )
+        text = f"{name}: {code([effect.variant])} against {code([effect.reference])} {effect.change:+.3f}"
+        if effect.low is not None:
+            text += f" [{effect.low:+.3f}, {effect.high:+.3f}]"
+        if effect.p is None:
+            lines.append(f"{text}; too few searches to say whether that is noise.")
+        elif effect.exceeds_noise:
+            lines.append(f"{text}, which exceeds the noise between seeds: p = {effect.p:.2g}.")
+        else:
+            spread = Spread(std(own) or 0.0, std(others) or 0.0, "")
+            settle = to_settle(effect.change, spread, "searches")
+            lines.append(f"{text}, not beyond the noise between seeds (p = {effect.p:.2g}); {settle}.")
+    return lines
+
+
+def bought(learned: Runs, uniform: Runs) -> MeanDifference:
+    """How much more accurate found networks are with a controller than with uniform sampling in its place."""
+    return mean_difference(accuracies(learned.metrics, "searched"), accuracies(uniform.metrics, "searched"))
+
+
+def controller_in_short(learned: Runs, uniform: Runs) -> str:
+    """What the controller has bought, in a few words."""
+    difference = bought(learned, uniform)
+    text = f"{points(difference.change)} points{span(difference.low, difference.high)}"
+    if difference.low is not None and difference.low > 0:
+        return f"the controller buys {text}"
+    if difference.high is not None and difference.high < 0:
+        return f"the controller costs: {text}"
+    return f"the controller buys nothing that these runs can show ({text})"
+
+
+def about_controller(learned: Runs, uniform: Runs) -> list[str]:
+    """What the controller has bought: found networks with and without it, and its candidates against random arcs."""
+    with_it, without = accuracies(learned.metrics, "searched"), accuracies(uniform.metrics, "searched")
+    difference = bought(learned, uniform)
+    text = f"{points(difference.change)} points of test accuracy{span(difference.low, difference.high)}"
+    if difference.low is not None and difference.low > 0:
+        verdict = f"The controller has bought {text}: more than the noise."
+    elif difference.high is not None and difference.high < 0:
+        verdict = f"The controller has cost: {text}."
+    else:
+        spread = measured_spread(with_it, without)
+        if spread is None and len(without) > 1:
+            spread = Spread(std(with_it) or 0.0, std(without) or 0.0, "")
+        settle = to_settle(difference.change, spread, "searches")
+        verdict = f"The controller has bought nothing that these runs can show: {text}; {settle}."
+    lines = [f"{verdict} ({len(with_it)} found networks with it, {len(without)} with uniform sampling in its place.)"]
+
+    ahead = []
+    for search in learned.searches.values():
+        proposed = search.signal["candidates_mean"] if search.signal is not None else None
+        random = mean_of_known(search.random.values())
+        if proposed is not None and random is not None:
+            ahead.append(proposed - random)
+    if ahead:
+        mean = mean_interval(ahead)
+        text = f"points above that of random arcs under the same weights{span(mean.low, mean.high)}"
+        lines.append(f"Its candidates' mean shared accuracy lies {points(mean.value)} {text}.")
+    return lines
+
+
+# --- the published numbers --------------------------------------------------------------------------
+
+
+class Published(NamedTuple):
+    """Accuracies in percent, mean and standard deviation, of `runs` networks each (Yang et al. 2020)."""
+
+    random: tuple[float, float]
+    found: tuple[float, float]
+    runs: int = 8
+
+    @property
+    def difference(self) -> Estimate:
+        """Found less random, points, with Welch's interval."""
+        from scipy import stats
+
+        (random, of_random), (found, of_found) = self.random, self.found
+        test = stats.ttest_ind_from_stats(found, of_found, self.runs, random, of_random, self.runs, equal_var=False)
+        change = found - random
+        error = abs(change / test.statistic)
+        own, other = of_found**2 / self.runs, of_random**2 / self.runs
+        degrees = (own + other) ** 2 / ((own**2 + other**2) / (self.runs - 1))
+        reach = float(stats.t.ppf(0.975, degrees)) * error
+        return Estimate(change, change - reach, change + reach)
+
+
+PUBLISHED = {
+    "cifar10": Published(random=(95.84, 0.31), found=(95.85, 0.32)),
+    "cifar100": Published(random=(80.80, 0.94), found=(78.02, 1.04)),
+}
+"""By dataset."""
+
+SOURCE = "https://github.com/antoyang/NAS-Benchmark"
+
+
+def verdict_of(low: float | None, high: float | None) -> str:
+    """What an interval of found less random shows."""
+    if low is None or high is None:
+        return "too few to say"
+    return "found better" if low > 0 else "found worse" if high < 0 else "no difference shown"
+
+
+def published_rows(own: Runs) -> list[list[str]]:
+    """Published and own differences, a row each."""
+    rows = []
+    for dataset, numbers in PUBLISHED.items():
+        difference = numbers.difference
+        low, high = difference.low, difference.high
+        interval = f"{difference.value:+.2f} [{low:+.2f}, {high:+.2f}]"
+        random, found = (f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in (numbers.random, numbers.found))
+        rows.append([f"{dataset}, full size, published", random, found, interval, verdict_of(low, high)])
+    searched, of_random = accuracies(own.metrics, "searched"), accuracies(own.metrics, "random")
+    if searched and of_random:
+        change = mean_difference(searched, of_random)
+        random, found = (
+            f"{points(mean_of_known(values), '')} ± {points(std(values), '')}" for values in (of_random, searched)
+        )
+        interval = points(change.change) + span(change.low, change.high)
+        rows.append([f"here, `{own.label}`", random, found, interval, verdict_of(change.low, change.high)])
+    return rows
+
+
+def about_published(own: Runs) -> str:
+    """Whether the runs here show what the published ones of the same kind show."""
+    change = mean_difference(accuracies(own.metrics, "searched"), accuracies(own.metrics, "random"))
+    here = verdict_of(change.low, change.high)
+    dataset = own.metrics[0]["dataset"]
+    published = PUBLISHED.get(dataset)
+    if published is None:
+        return f"There are no published numbers of {dataset} here. These runs: {here}."
+    there = verdict_of(published.difference.low, published.difference.high)
+    same = "the same" if here == there else "something else"
+    return (
+        f"Yang et al. 2020 ({SOURCE}, {published.runs} networks an arm) at full size on {dataset}: {there}. These runs"
+        f" say {same}: {here}. Sizes, epochs and accuracies are others: only the difference to random arcs compares."
+    )
+
+
+# --- other ways to choose ---------------------------------------------------------------------------
+
+
+def strategy_rows(folder: Path, metrics: Sequence[Row]) -> list[list[str]]:
+    """Other ways to choose an arc from the same supernets, a row each; none where they were not tried."""
+    best: dict[str, list[float]] = {}
+    for path in sorted(folder.glob("search/s*/strategies.parquet")):
+        of_search: dict[str, float] = {}
+        for row in read_table(path, "strategies"):
+            of_search[row["strategy"]] = max(of_search.get(row["strategy"], 0.0), row["valid_accuracy"])
+        for strategy, value in of_search.items():
+            best.setdefault(strategy, []).append(value)
+    rows = []
+    for strategy, values in best.items():
+        names = {row["network"] for row in metrics if row["network"].startswith(f"{strategy}-s")}
+        trained = [row["test_accuracy"] for row in metrics if row["network"] in names]
+        if strategy == "policy":
+            trained = accuracies(metrics, "searched")
+        reached = mean_interval(trained) if trained else Estimate()
+        shown = "–" if reached.value is None else f"{100 * reached.value:.2f}{span(reached.low, reached.high)}"
+        rows.append([f"`{strategy}`", f"{mean_of_known(values):.4f}", shown])
+    return rows
