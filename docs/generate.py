@@ -1,6 +1,7 @@
 """Makes the pages that are made from the code: `python docs/generate.py`.
 
-`docs/settings.md` comes from the settings' models. `tests/unit/test_generated_pages.py` compares.
+`docs/settings.md` comes from the settings' models, `docs/columns.md` from the declarations of the tables.
+`tests/unit/test_generated_pages.py` compares.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from enas_core.files.columns import Column
+from enas_core.files.schemas import TABLES
 from enas_core.settings.schema import schema
 
 FOLDER = Path(__file__).resolve().parent
@@ -108,7 +111,47 @@ def _bounds(node: Node) -> str:
     return "".join(f", {part}" for part in said)
 
 
-PAGES = {"settings.md": settings_page}
+COLUMNS = """# Columns
+
+Made from the program by `python docs/generate.py`, as are the checks of every table that is read and the `unit` and
+`description` of each Arrow field. What is null is missing; no column holds NaN. The stages that write the files are in
+[files.md](files.md).
+"""
+
+FILES = {
+    "random_arcs": "random_arcs.parquet",
+    "search_epochs": "search/s{S}/epochs.parquet",
+    "candidates": "search/s{S}/own/candidates.parquet, search/s{S}/candidates.parquet",
+    "signal": "search/s{S}/signal.parquet",
+    "augment_epochs": "networks/{network}/seed{A}/epochs.parquet",
+    "metrics": "metrics.parquet",
+    "comparison": "comparison.parquet",
+    "classes": "classes.parquet",
+    "confusion": "confusion.parquet",
+    "ablation": "ablation.parquet",
+}
+"""Which files under `results/{experiment}/` are tables of each kind."""
+
+
+def columns_page() -> str:
+    """The columns of all kinds of tables."""
+    parts = [COLUMNS]
+    for kind, table in TABLES.items():
+        files = ", ".join(f"`{name}`" for name in FILES[kind].split(", "))
+        parts += [f"## `{kind}`\n", f"{files}: one row is {table.row}.\n"]
+        rows = ["| column | unit | values | meaning |", "|---|---|---|---|"]
+        rows += [_column(name, column) for name, column in table.columns.items()]
+        parts.append("\n".join([*rows, ""]))
+    return "\n".join(parts)
+
+
+def _column(name: str, column: Column) -> str:
+    values = f"{column.allowed} or null" if column.null else column.allowed
+    cells = (f"`{name}`", column.unit, values, _flat(column.description))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+PAGES = {"settings.md": settings_page, "columns.md": columns_page}
 """What makes each of these pages."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enas_core.analysis.results import Row
+from enas_core.analysis.statistics import binomial_interval
 
 
 def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
@@ -27,6 +28,7 @@ def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
 def class_rows(confusion: NDArray[np.int64], classes: Sequence[str]) -> list[Row]:
     """One row a class. Its accuracy is null where it has no test images, its precision where it is never answered."""
     images, answered, correct = confusion.sum(1), confusion.sum(0), confusion.diagonal()
+    intervals = [binomial_interval(int(right), int(of)) for right, of in zip(correct, images, strict=True)]
     return [
         {
             "label": label,
@@ -34,7 +36,9 @@ def class_rows(confusion: NDArray[np.int64], classes: Sequence[str]) -> list[Row
             "test_images": int(images[label]),
             "answered": int(answered[label]),
             "correct": int(correct[label]),
-            "accuracy": share(correct[label], images[label]),
+            "accuracy": intervals[label].value,
+            "accuracy_low": intervals[label].low,
+            "accuracy_high": intervals[label].high,
             "precision": share(correct[label], answered[label]),
         }
         for label, name in enumerate(classes)

@@ -44,7 +44,7 @@ class NetworkArc:
 
 
 class Results:
-    """The tables of one experiment, as far as they are there. Columns: docs/files.md."""
+    """The tables of one experiment, as far as they are there. Columns: docs/columns.md."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)

@@ -345,6 +345,9 @@ HALVING = Table(
     },
 )
 
+CLASS_INTERVAL = (
+    "its 95 % binomial interval (Wilson 1927); null where there are no images, and in tables of an earlier version."
+)
 CLASSES = Table(
     "a class of the final network's dataset",
     {
@@ -356,6 +359,8 @@ CLASSES = Table(
         "answered": count("images", "Test images for which the class was the answer."),
         "correct": count("images", "Those of them that are of the class."),
         "accuracy": fraction("correct / test_images; null where there are none.", null=True),
+        "accuracy_low": fraction(f"Lower end of {CLASS_INTERVAL}", null=True, later=True),
+        "accuracy_high": fraction(f"Upper end of {CLASS_INTERVAL}", null=True, later=True),
         "precision": fraction("correct / answered; null where it was never answered.", null=True),
     },
 )

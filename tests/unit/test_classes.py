@@ -31,6 +31,8 @@ def test_against_scikit_learn(seed):
     for label, row in enumerate(class_rows(confusion, "abcd")):
         assert (row["label"], row["class"], row["test_images"]) == (label, "abcd"[label], images[label])
         assert row["accuracy"] == (pytest.approx(recall[label]) if images[label] else None)
+        if images[label]:
+            assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
         assert row["precision"] == (pytest.approx(precision[label]) if (answers == label).any() else None)
 
 

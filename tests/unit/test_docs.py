@@ -81,3 +81,16 @@ def test_figures_of_the_digits_are_those_of_their_table(page):
     ]
     text = flat((ROOT / page).read_text())
     assert [figure for figure in figures if figure not in text] == []
+
+
+def test_every_room_is_in_the_table_of_rooms():
+    rooms = {path.parent.name for path in (ROOT / "enas_core").glob("*/__init__.py")}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE)) == rooms
+    firsts = re.findall(r"^\| `(\w+)/` \|.*\| (`.*`) \|$", text, re.MULTILINE)
+    assert [
+        name
+        for room, names in firsts
+        for name in re.findall(r"`(.*?)`", names)
+        if not (ROOT / "enas_core" / room / name).exists()
+    ] == []
