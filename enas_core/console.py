@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import reprlib
 import select
 import sys
 import textwrap
@@ -60,15 +61,48 @@ class RunError(Exception):
     """A run cannot go on, and no input is to blame for it: one line, exit code 1."""
 
 
+SHOWN_CHARACTERS = 80
+"""A longer value is cut in a message."""
+
+_cut = reprlib.Repr()
+_cut.maxstring = _cut.maxother = 1000
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut where it is long. Takes no time for what is left out, which may be more than any
+    memory holds: a short YAML file can stand for billions of values."""
+    text = _cut.repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
+
+
+def escaped(text: str) -> str:
+    """Text that may come from a file, for a terminal: characters that would move its cursor or change its colours, and
+    those that cannot be written, are shown by their codes."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+class EscapingFormatter(logging.Formatter):
+    """Lines name files, and what is in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with its traceback if it has one."""
+        return escaped(super().format(record))
+
+
 def start_logging(log_file: Path | None) -> None:
     """Send the log to the terminal and, where one is given, to a file. Raises OSError when that cannot be written."""
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.addHandler(TerminalHandler())
+    terminal = TerminalHandler()
+    terminal.setFormatter(EscapingFormatter())
+    log.addHandler(terminal)
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         handler = LogFileHandler(log_file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        handler.setFormatter(EscapingFormatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
 
 

@@ -80,6 +80,7 @@ def _different(values: tuple[int, ...]) -> tuple[int, ...]:
 Float = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e38, le=1e38)]
 Probability = Annotated[Float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
 Filters = Annotated[int, Field(ge=2, le=10_000, multiple_of=2)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # the tables' columns hold 64 bits

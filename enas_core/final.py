@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from enas_core.console import UserError, log
 from enas_core.files.atomic import write_bytes, write_text
 from enas_core.files.lock import only_writer
+from enas_core.files.reading import read_bytes
 from enas_core.options import run_command, several
 from enas_core.settings.experiment import DEFAULT_SPACE
 from enas_core.spaces import space_class
@@ -71,7 +72,7 @@ def copy_network(folder: Path, arc: str, out: Path) -> None:
     if not epochs or epochs[-1]["test_accuracy"] is None:
         raise UserError(f"{folder / 'epochs.parquet'}: has no test accuracy")
     check_network(folder / "model.pt", arc)
-    write_bytes(out, (folder / "model.pt").read_bytes())
+    write_bytes(out, read_bytes(folder / "model.pt"))
     log.info("%s is %s  test accuracy %.4f", out, folder / "model.pt", epochs[-1]["test_accuracy"])
 
 

@@ -26,6 +26,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from enas_core.console import RunError, UserError, log, reader_has_gone, start_logging, stop_logging
 from enas_core.fields import Seed
 from enas_core.files.inputs import Inputs
+from enas_core.settings.mistakes import one_line
 from enas_core.settings.workflow import Workflow
 from enas_core.version import VERSION
 
@@ -289,7 +290,7 @@ def say(problem: object, code: int) -> int:
 
     Of the processes of one training each says what went wrong with itself; a mistake of the user's, which all of them
     see, is of a lower level, so that only the first process says it."""
-    log.log(logging.ERROR if code == 2 else logging.CRITICAL, "error: %s", " ".join(str(problem).split()))
+    log.log(logging.ERROR if code == 2 else logging.CRITICAL, "error: %s", one_line(str(problem)))
     return code
 
 

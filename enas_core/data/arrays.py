@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from enas_core.files.reading import require_regular
+
 
 def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """How numpy's file format begins."""
@@ -51,5 +53,6 @@ class ImageFile:
 
 def file_sha256(path: Path) -> str:
     """Of a file that may be larger than the memory."""
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from enas_core.console import UserError, log
 from enas_core.data.collection import Collection, Encoded, Part, require_classes, require_unlike
 from enas_core.data.sources import existing_folder
+from enas_core.files.pictures import MOST_BYTES
+from enas_core.files.reading import read_bytes
 
 FOLDERS = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
 """How the folder of each part may be called."""
@@ -123,7 +126,9 @@ def _part(files: dict[str, list[Path]], classes: list[str]) -> Part:
     """All images of a part, class by class."""
     listed = [(label, path) for label, name in enumerate(classes) for path in files.get(name, ())]
     labels = np.array([label for label, _ in listed], np.int64)
-    return Part(labels, lambda: (Encoded(str(path), path.read_bytes) for _, path in listed))
+    return Part(
+        labels, lambda: (Encoded(str(path), functools.partial(read_bytes, path, MOST_BYTES)) for _, path in listed)
+    )
 
 
 def _what_is(root: Path) -> str:

@@ -10,9 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from enas_core.console import UserError
 from enas_core.fields import Count, Float
+from enas_core.files.reading import read_bytes
 from enas_core.settings.dataset import DatasetName
 
 MANIFEST = "manifest.json"
+
+MOST_BYTES = 2**26
+"""It may list a million images that could not be read."""
 
 
 class Counts(BaseModel):
@@ -42,7 +46,7 @@ class Manifest(BaseModel):
     images: Counts
     mean: list[Float]
     """Of each channel, of pixels in 0..1."""
-    std: list[Float]
+    std: list[Annotated[Float, Field(gt=0)]]
     """Of each channel, of pixels in 0..1."""
     sha256: dict[str, str]
     """Of each array file."""
@@ -54,6 +58,8 @@ class Manifest(BaseModel):
             raise ValueError(f"image_shape: {height}x{width} is not square")
         if not len(self.mean) == len(self.std) == channels:
             raise ValueError(f"mean, std: need one value for each of {channels} channels")
+        if self.images.valid > self.images.train:
+            raise ValueError(f"images.valid: {self.images.valid} of {self.images.train} training images")
         if self.stored_size is not None and self.stored_size < height:
             raise ValueError(f"stored_size: {self.stored_size} is below the height {height}")
         return self
@@ -87,7 +93,7 @@ class Manifest(BaseModel):
 def read_manifest(path: Path) -> Manifest:
     """The content of a `manifest.json`. Raises UserError, one line, when it is not one."""
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(read_bytes(path, MOST_BYTES))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; run prepare_data") from None
     except ValidationError as error:

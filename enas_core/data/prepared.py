@@ -26,6 +26,7 @@ from enas_core.console import UserError
 from enas_core.data.arrays import file_sha256
 from enas_core.data.manifest import MANIFEST, Manifest, read_manifest
 from enas_core.files.atomic import write_text
+from enas_core.files.reading import TEXT, read_bytes
 from enas_core.settings.training import Training
 from enas_core.spaces.predicting import normalisation
 
@@ -200,7 +201,7 @@ def require_written(folder: Path, manifest: Manifest) -> None:
 def _read_verified(path: Path) -> dict[str, object]:
     """What has been verified; empty where nothing readable says so."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_bytes(path, TEXT))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

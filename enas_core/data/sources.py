@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from enas_core.console import UserError
+from enas_core.files.reading import read_bytes
 
 CHUNK = 1000
 """Images that are decoded, or counted, at a time."""
@@ -25,7 +26,7 @@ def existing_folder(data_path: Path) -> Path:
 
 def read_source(path: Path, digests: dict[str, str]) -> bytes:
     """Content of a source file, whose sha256 goes into `digests`."""
-    content = path.read_bytes()
+    content = read_bytes(path)
     if not content:
         raise UserError(f"{path}: empty file")
     digests[path.name] = hashlib.sha256(content).hexdigest()

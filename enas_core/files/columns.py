@@ -45,6 +45,10 @@ class Table:
     row: str
     """What a row is of."""
     columns: Mapping[str, Column]
+    same: tuple[str, ...] = ()
+    """Columns that have the same value in all rows: what the table is of."""
+    may_be_empty: bool = False
+    """Whether a table may have no rows."""
 
     @property
     def schema(self) -> pa.Schema:

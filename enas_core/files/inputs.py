@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from enas_core.console import RunError
+from enas_core.console import RunError, UserError
+from enas_core.files.reading import require_regular
 
 
 class Inputs:
@@ -24,7 +25,8 @@ class Inputs:
 
 def _digest(path: Path) -> bytes | None:
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    except (OSError, UserError):
         return None  # whoever reads it says so

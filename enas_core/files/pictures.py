@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from enas_core.console import UserError
+from enas_core.files.reading import read_bytes
 
 MODES = {1: "L", 3: "RGB"}
 """Pillow's mode for a network's number of channels."""
@@ -29,6 +30,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
 MOST_PIXELS = 100_000_000
 """A file that claims to hold more is not decoded."""
+
+
+MOST_BYTES = 2**29
+"""Nor is a longer file read."""
 
 
 class Picture(NamedTuple):
@@ -52,7 +57,7 @@ def read_image(path: Path, form: Form) -> Picture:
     """An image file as a network needs it; warnings are the caller's. Raises UserError, one line, when it is not a
     readable one."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MOST_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:

@@ -6,9 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from enas_core.files.atomic import write_text
+from enas_core.files.reading import TEXT, read_bytes
 
 PROGRESS = "progress.json"
 """Its name, in the folder of the training's state."""
@@ -57,6 +58,6 @@ def write_progress(path: Path, progress: Progress) -> None:
 def read_progress(path: Path) -> Progress | None:
     """What a training has last said; None where there is no such file, or not one that this version understands."""
     try:
-        return Progress.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return Progress.model_validate_json(read_bytes(path, TEXT))
+    except (OSError, ValueError):
         return None

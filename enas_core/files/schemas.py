@@ -90,6 +90,8 @@ RANDOM_ARCS = Table(
         "space": SPACE,
         "arc": ARC,
     },
+    same=("sampler", "seed", "space"),
+    may_be_empty=True,
 )
 
 SEARCH_EPOCHS = Table(
@@ -112,6 +114,7 @@ SEARCH_EPOCHS = Table(
         "images_per_second": SPEED,
         "seconds": SECONDS,
     },
+    same=("experiment", "dataset", "seed"),
 )
 
 CANDIDATES = Table(
@@ -132,6 +135,7 @@ CANDIDATES = Table(
             later=True,
         ),
     },
+    same=("space",),
 )
 
 STRATEGIES = Table(
@@ -150,6 +154,7 @@ STRATEGIES = Table(
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
         "selected": mark("Whether it is the strategy's choice."),
     },
+    same=("experiment", "dataset", "seed", "space"),
 )
 
 SIGNAL = Table(
@@ -167,6 +172,7 @@ SIGNAL = Table(
             later=True,
         ),
     },
+    same=("experiment", "dataset", "seed"),
 )
 
 AUGMENT_EPOCHS = Table(
@@ -196,6 +202,7 @@ AUGMENT_EPOCHS = Table(
         "images_per_second": SPEED,
         "seconds": SECONDS,
     },
+    same=("experiment", "dataset", "network", "space", "arc", "seed"),
 )
 
 METRICS = Table(
@@ -203,7 +210,9 @@ METRICS = Table(
     {
         "experiment": EXPERIMENT,
         "trained_by": text(
-            "The experiment that trained the network, which for random networks may be another one (`baseline.from`)."
+            "The experiment that trained the network, which for random networks may be another one (`baseline.from`);"
+            " null where unknown.",
+            null=True,
         ),
         "dataset": DATASET,
         "network": text("Name of the network."),
@@ -246,6 +255,7 @@ METRICS = Table(
             later=True,
         ),
     },
+    same=("experiment", "dataset"),
 )
 
 TOO_FEW = "null where there are too few networks"
@@ -363,6 +373,8 @@ CLASSES = Table(
         "accuracy_high": fraction(f"Upper end of {CLASS_INTERVAL}", null=True, later=True),
         "precision": fraction("correct / answered; null where it was never answered.", null=True),
     },
+    same=("experiment", "dataset"),
+    may_be_empty=True,
 )
 
 CONFUSION = Table(
@@ -374,6 +386,8 @@ CONFUSION = Table(
         "answer": text("What the final network took them for."),
         "images": count("images", "So many."),
     },
+    same=("experiment", "dataset"),
+    may_be_empty=True,
 )
 
 PREDICTIONS = Table(
@@ -410,6 +424,7 @@ ABLATION = Table(
         "controller_entropy": number("nats an arc", "Of the last epoch; null where nothing learns.", null=True),
         "hours": number("h", "Time of the search's epochs on its devices.", 0),
     },
+    same=("experiment", "dataset"),
 )
 
 TABLES: dict[str, Table] = {

@@ -12,7 +12,8 @@ import importlib.metadata
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
 from enas_core.files.atomic import atomic_path
 from enas_core.files.columns import Column
-from enas_core.files.schemas import LATER_COLUMNS, SCHEMAS, TABLES
+from enas_core.files.columns import Table as TableKind
+from enas_core.files.reading import require_regular
+from enas_core.files.schemas import SCHEMAS, TABLES
 from enas_core.version import VERSION
 
 ROUNDING = 1e-6
 """So much beyond its bounds a computed number may be."""
+
+MOST_ROWS, MOST_BYTES = 1_000_000, 2**28
+"""Of a table that is read, before anything of it is decoded: a small file may expand to any size."""
+
+RECORDED: dict[str, type] = {
+    **dict.fromkeys(("enas_version", "git_commit", "torch_version", "device", "config_fingerprint"), str),
+    **{"settings": dict, "run": str, "operators": str, "role": str},
+    **dict.fromkeys(("search_seed", "params", "macs"), int),
+}
+"""What provenance may hold, and of which kind each of it is; it may also be null, or something that is not listed."""
 
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -83,41 +96,120 @@ def read_table(path: Path, kind: str, required: Sequence[str] | None = None) -> 
     """Rows of a table of the given kind. Columns that are missing, but for the `required` ones (default: all but those
     that came later), are None, as in tables of other versions. Raises UserError, one line, when it is not such a table
     or holds what its columns cannot."""
-    columns = TABLES[kind].columns
+    what = TABLES[kind]
     if required is None:
-        required = [name for name, column in columns.items() if not column.later]
-    try:
-        with pq.ParquetFile(path) as file:  # `read_table` would import pandas
-            table = file.read()
-        schema = pa.schema([(name, column.type) for name, column in columns.items() if name in table.column_names])
-        missing = [name for name in required if name not in schema.names]
+        required = [name for name, column in what.columns.items() if not column.later]
+    with _opened(path) as file:
+        there = set(file.schema_arrow.names)
+        missing = [name for name in required if name not in there]
         if missing:
             raise UserError(f"{path}: not a table of kind {kind}: columns {', '.join(missing)} are missing")
-        rows = table.select(schema.names).cast(schema)
+        names = [name for name in what.columns if name in there]
+        encoded = file.read(names)
+        _check_texts(path, encoded)
+        rows = encoded.cast(pa.schema([(name, what.columns[name].type) for name in names]))
         rows.validate(full=True)
-        for name in schema.names:
-            _check_column(path, name, columns[name], rows[name])
-        return [dict.fromkeys(columns) | row for row in rows.to_pylist()]
+    try:
+        check_values(what, rows)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return [dict.fromkeys(what.columns) | row for row in rows.to_pylist()]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file that is not too large to be a table of this project. What Arrow finds wrong with it is a UserError
+    that names it."""
+    try:
+        require_regular(path, MOST_BYTES)
+        metadata = pq.read_metadata(path)
+        _check_size(path, metadata)
+        # Texts are decoded once, however often they are there.
+        texts = [column.path for column in _leaves(metadata.schema) if column.physical_type == "BYTE_ARRAY"]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:  # `read_table` imports pandas
+            yield file
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
 
 
-def _check_column(path: Path, name: str, column: Column, values: pa.ChunkedArray) -> None:
+def _leaves(schema: pq.ParquetSchema) -> list[pq.ColumnSchema]:
+    return [schema.column(i) for i in range(len(schema))]
+
+
+def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
+    """Raise UserError, before anything is decoded, where a file says that it has too many values."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
+    values = max([metadata.num_rows, *(column.num_values for column in columns)])
+    expanded = sum(column.total_uncompressed_size for column in columns)
+    if values > MOST_ROWS or expanded > MOST_BYTES:
+        raise UserError(
+            f"{path}: a column has {values} values, and all are {expanded} bytes when they are expanded; at most"
+            f" {MOST_ROWS} and {MOST_BYTES} are read"
+        )
+
+
+def _check_texts(path: Path, encoded: pa.Table) -> None:
+    """Raise UserError where texts, each of which stands in the file once, take too much memory in all rows."""
+    size = 0
+    for column in encoded.columns:
+        for chunk in column.chunks:
+            if pa.types.is_dictionary(chunk.type):
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                size += pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0
+    if size > MOST_BYTES:
+        raise UserError(f"{path}: its texts have {size} bytes when they are expanded; at most {MOST_BYTES} are read")
+
+
+def check_values(what: TableKind, rows: pa.Table) -> None:
+    """Raise UserError unless `rows` can be a whole table, whose columns may lack some."""
+    if not len(rows) and not what.may_be_empty:
+        raise UserError("holds no rows")
+    for name in rows.column_names:
+        _check_column(name, what.columns[name], rows[name])
+    for name in what.same:
+        if name in rows.column_names and len(found := rows[name].unique()) > 1:
+            raise UserError(f"{name} is {shown(found[0].as_py())} in some rows and {shown(found[1].as_py())} in others")
+
+
+def _check_column(name: str, column: Column, values: pa.ChunkedArray) -> None:
     """Raise UserError, one line, unless all values are ones that the column can hold."""
     wrong = pc.and_(pc.is_null(values), not column.null)
-    if column.low is not None and column.high is not None:
-        slack = 0 if pa.types.is_integer(column.type) else ROUNDING
-        inside = pc.and_(pc.greater_equal(values, column.low - slack), pc.less_equal(values, column.high + slack))
+    if column.low is not None and pa.types.is_integer(column.type):
+        wrong = pc.or_(wrong, pc.fill_null(pc.less(values, int(column.low)), False))
+    elif column.low is not None and column.high is not None:
+        inside = pc.and_(
+            pc.greater_equal(values, column.low - ROUNDING),
+            pc.less_equal(values, column.high + ROUNDING),
+        )
         wrong = pc.or_(wrong, pc.fill_null(pc.invert(inside), False))  # NaN is not inside
     row = pc.index(wrong, True).as_py()
     if row >= 0:
-        raise UserError(f"{path}: {name} of row {row + 1} is {values[row].as_py()}; allowed: {column.allowed}")
+        raise UserError(f"{name} of row {row + 1} is {values[row].as_py()}; allowed: {column.allowed}")
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """What was recorded as having made a table; empty when nothing was."""
-    metadata = pq.read_schema(path).metadata or {}
-    recorded: dict[str, Any] = json.loads(metadata.get(b"provenance", b"{}"))
+    """What was recorded as having made a table; empty when nothing was. Raises UserError, naming the file, when it is
+    not such a table, or what is recorded is not what `provenance` and the stages record."""
+    with _opened(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    try:
+        recorded = json.loads(metadata.get(b"provenance", b"{}"))
+    except (ValueError, RecursionError):
+        recorded = None
+    return checked_provenance(str(path), recorded)
+
+
+def checked_provenance(where: str, recorded: Any) -> dict[str, Any]:
+    """What was recorded in a file, if it is what this project records. Raises UserError, naming the file."""
+    if not isinstance(recorded, dict):
+        raise UserError(f"{where}: provenance: {shown(recorded)} is not a record of what made the file")
+    for name, kinds in RECORDED.items():
+        value = recorded.get(name)
+        if value is not None and type(value) is not kinds:
+            raise UserError(f"{where}: provenance: {name}: {shown(value)}")
+        if isinstance(value, int) and not 0 <= value < 2**63:
+            raise UserError(f"{where}: provenance: {name}: {shown(value)}")
     return recorded
 
 
@@ -125,7 +217,7 @@ def table_identity(path: Path) -> str | None:
     """The run that a table is of, as its stage recorded it; None when there is no such table."""
     try:
         return read_provenance(path).get("run")
-    except (OSError, pa.ArrowException, ValueError):
+    except UserError:
         return None
 
 
@@ -140,7 +232,8 @@ def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:
 def _selected(path: Path) -> dict[str, Any]:
     """The one selected row of candidates.parquet."""
     selected = [row for row in read_table(path, "candidates") if row["selected"]]
-    later = LATER_COLUMNS["candidates"]
-    if len(selected) != 1 or any(value is None for name, value in selected[0].items() if name not in later):
-        raise UserError(f"{path}: needs one selected candidate without empty values, has {len(selected)}")
+    if len(selected) != 1:
+        raise UserError(f"{path}: needs one selected candidate, has {len(selected)}")
+    if selected[0]["policy"] is None:
+        raise UserError(f"{path}: the selected arc is of no policy; random and named arcs cannot be selected")
     return selected[0]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from enas_core.console import UserError
 from enas_core.files.progress import PROGRESS, read_progress
+from enas_core.files.reading import read_text
 from enas_core.files.tables import read_table
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.networks import networks_of, trainer_of
@@ -210,8 +211,8 @@ class _Files:
     def _setting(self, section: str, key: str) -> int | None:
         """A setting of the stage of the same name as its section, from the file that the workflow has written."""
         try:
-            value = json.loads((self.folder / f"config/{section}.json").read_text())[section][key]
-        except (OSError, ValueError, KeyError, TypeError):
+            value = json.loads(read_text(self.folder / f"config/{section}.json"))[section][key]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return value if isinstance(value, int) else None
 
@@ -225,7 +226,7 @@ class _Files:
     def _benchmark(self, job: str) -> tuple[float | None, float | None]:
         """Seconds and most bytes of a finished job, as Snakemake has measured them."""
         try:
-            names, values = (self.folder / f"benchmarks/{job}.tsv").read_text().splitlines()[:2]
+            names, values = read_text(self.folder / f"benchmarks/{job}.tsv").splitlines()[:2]
             measured = dict(zip(names.split("\t"), values.split("\t"), strict=True))
             return float(measured["s"]), float(measured["max_rss"]) * 2**20
         except (OSError, ValueError, KeyError):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from enas_core.console import UserError
 from enas_core.files.atomic import write_text
+from enas_core.files.reading import read_text
 from enas_core.planning.costs import STAGE_OF
 from enas_core.settings.experiment import Experiment
 from enas_core.settings.stages import stage_settings, to_json
@@ -60,7 +61,7 @@ _FORM: TypeAdapter[dict[str, dict[str, RunTime]]] = TypeAdapter(dict[str, dict[s
 def read_run_times(path: Path) -> RunTimes:
     """Those of a file; none where there is no file. Raises UserError, one line, when it is not such a file."""
     try:
-        return _FORM.validate_json(path.read_text())
+        return _FORM.validate_json(read_text(path))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -102,7 +102,8 @@ class Experiment(Computation, SpaceChoice, PresetChoice):
 
     def _check_arc(self, name: str, arc: str | Transfer) -> None:
         if re.fullmatch(RESERVED, name):
-            raise UserError(f"arcs.{name}: names like searched-s1, random-00 and random-s1 are taken by the workflow")
+            names = "searched-s1, random-00, random-s1 and best-random"
+            raise UserError(f"arcs.{name}: names like {names} are taken by the workflow")
         if isinstance(arc, str):
             try:
                 self.search_space.parse(arc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
 
 
 def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def inherited(experiments: dict[str, Any], name: str, seen: tuple[str, ...] = ()
     that extends what is not there or, in the end, itself."""
     raw = experiments[name]
     if not isinstance(raw, dict):
-        raise UserError(f"experiments.{name}: {raw!r} is not a mapping of settings")
+        raise UserError(f"experiments.{name}: {shown(raw)} is not a mapping of settings")
     if "extends" not in raw:
         return raw
     own = {key: value for key, value in raw.items() if key != "extends"}
@@ -61,6 +61,7 @@ def inherited(experiments: dict[str, Any], name: str, seen: tuple[str, ...] = ()
     if not isinstance(parent, str) or parent not in experiments or parent in (*seen, name):
         others = sorted(str(other) for other in experiments if other not in (*seen, name))
         raise UserError(
-            f"experiments.{name}.extends: {parent!r} is not another experiment; allowed: {', '.join(others) or 'none'}"
+            f"experiments.{name}.extends: {shown(parent)} is not another experiment;"
+            f" allowed: {', '.join(others) or 'none'}"
         )
     return merged(inherited(experiments, parent, (*seen, name)), own)

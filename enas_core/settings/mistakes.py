@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
 from enas_core.settings.arcs import TAGS, Transfer
 from enas_core.settings.experiment import Experiment
 
-SHOWN_CHARACTERS = 80
-"""A longer value is cut in a message."""
+MOST_CHARACTERS = 1000
+"""A longer line is cut."""
 NOT_IN_KEYS = {"[key]", *TAGS}
 """What pydantic puts into the place of a mistake for reasons of its own."""
 
@@ -22,8 +22,9 @@ Mistake = Mapping[str, Any]
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and runs of spaces."""
-    return " ".join(text.split())
+    """`text` without line breaks and runs of spaces, cut where it is very long."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."
 
 
 def explain(where: str, keys: Any, error: ValidationError) -> list[str]:
@@ -64,10 +65,7 @@ def _problems(keys: Any, mistake: Mistake, key: str) -> list[str]:
             # A check of a whole section says itself which key below the section it is about.
             return [f".{line}" if key and re.match(r"[\w.-]+: ", line) else f": {line}" for line in messages]
         case _:
-            shown = repr(mistake["input"])
-            if len(shown) > SHOWN_CHARACTERS:
-                shown = shown[: SHOWN_CHARACTERS - 3] + "..."
-            return [f": {shown}: {message_of(mistake)}"]
+            return [f": {shown(mistake['input'])}: {message_of(mistake)}"]
 
 
 def _allowed_keys(keys: Any, place: Sequence[int | str]) -> list[str]:

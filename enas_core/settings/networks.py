@@ -25,8 +25,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 STRATEGY_PATTERN = "|".join(get_args(StrategyName))
 
-RESERVED = rf"(?:searched-s|random-|(?:{STRATEGY_PATTERN})-s)[0-9]+"
-"""Pattern of the names that networks get by themselves, so that no arc of config.yaml may have one."""
+RESERVED = rf"(?:(?:searched-s|random-|(?:{STRATEGY_PATTERN})-s)[0-9]+|best-random)"
+"""Pattern of the names that networks, and pictures of some, get by themselves, so that no arc of config.yaml may have
+one."""
 
 
 class NamedNetwork(NamedTuple):

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from enas_core.files.reading import TEXT, read_bytes
+
 
 class Change(NamedTuple):
     """A change after which a stage computes other results from the same settings."""
@@ -51,11 +53,11 @@ def what_is_stale(folder: Path, stage: str) -> str | None:
 def _revision_in(folder: Path, stage: str) -> int | None:
     """The revision that the settings beside the results name; None where there is none to be found."""
     try:
-        written = json.loads((folder / "config" / f"{stage}.json").read_bytes())
+        written = json.loads(read_bytes(folder / "config" / f"{stage}.json", TEXT))
         revision = written.get("revision", 1)
         return revision if isinstance(revision, int) else None
     except OSError:
         result = WITHOUT_SETTINGS.get(stage)
         return 1 if result is not None and (folder / result).exists() else None
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None  # whoever reads it says so

@@ -16,6 +16,7 @@ from pydantic import SerializeAsAny, ValidationError, ValidationInfo, field_seri
 
 from enas_core.console import UserError
 from enas_core.fields import LATER, Count, Settings
+from enas_core.files.reading import read_text
 from enas_core.settings.augment import Augment
 from enas_core.settings.baseline import RandomArcs
 from enas_core.settings.dataset import Augmentation, DatasetName, Source
@@ -223,7 +224,7 @@ def read_stage(path: Path, model: type[StageModel]) -> StageModel:
     """Read `config/{stage}.json`. Raises UserError, one line, when it is not such a file, or asks for results that this
     version does not compute."""
     try:
-        settings = model.model_validate_json(path.read_text())
+        settings = model.model_validate_json(read_text(path))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from enas_core.fields import LATER, Count, Filters, Float, Probability, Settings
+from enas_core.fields import LATER, Count, Filters, Float, Layers, Probability, Settings
 from enas_core.spaces.space import NetworkShape, StemName
 
 
@@ -23,7 +23,7 @@ class Training(Settings):
     """Train on the first so many of those training images that are not held out; null: on all of them. Which images
     are held out does not depend on it: they stay the last ones of the dataset's training part, as
     `dataset.max_train_images` leaves it."""
-    num_layers: Count
+    num_layers: Layers
     """Layers of the network; those in which it halves its feature maps come on top."""
     num_filters: Filters
     """Channels of the first layers; each halving of the feature maps doubles them."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from enas_core.console import UserError, check_all
+from enas_core.console import UserError, check_all, shown
 from enas_core.fields import Float, Name, Settings
 from enas_core.settings.arcs import Transfer
 from enas_core.settings.baseline import disagreement
@@ -20,6 +18,7 @@ from enas_core.settings.merging import inherited, merged, with_baseline
 from enas_core.settings.mistakes import explain, one_line
 from enas_core.settings.presets import PRESETS, preset_values
 from enas_core.settings.variants import FOLDER, differing_settings, home_of, variant_settings, variants_of
+from enas_core.settings.yaml_file import read_yaml
 from enas_core.spaces import SPACES
 
 
@@ -39,12 +38,22 @@ def _of_its_space(entry: Any) -> Any:
     return experiment_model(space).model_validate(entry)
 
 
+RESERVED_EXPERIMENTS = ("report",)
+"""Their folders would lie where the workflow puts what is about several experiments."""
+
+
+def _one_line_path(path: str) -> str:
+    if not path.strip() or not path.isprintable():
+        raise UserError("empty, or with line breaks or other control characters; allowed: a folder, or null")
+    return path
+
+
 class Workflow(Settings):
     """The whole of config.yaml, with what may be given on the command line (`--config KEY=VALUE`)."""
 
     experiments: dict[Name, Annotated[Experiment, BeforeValidator(_of_its_space)]] = Field(min_length=1)
     """Experiments by name."""
-    data_path: str | None = None
+    data_path: Annotated[str, AfterValidator(_one_line_path)] | None = None
     """Folder of existing data files (a location, so no result depends on it); null: download."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto: the GPU if there is one."""
@@ -143,13 +152,22 @@ class Workflow(Settings):
         return found
 
 
+def _check_name(name: Any) -> None:
+    """Raise UserError where the key of an experiment is no name that it can have. What a name consists of is checked
+    later."""
+    if not isinstance(name, str):
+        raise UserError(f"experiments: {shown(name)}: a name is a text that begins with a letter")
+    if name in RESERVED_EXPERIMENTS:
+        raise UserError(f"experiments.{name}: the name is taken by the workflow")
+
+
 def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
     """Validate the content of config.yaml. Raises UserError, one line each, on the user's mistakes."""
     if not isinstance(raw, dict) or not isinstance(raw.get("experiments"), dict):
         raise UserError(f"{where}: experiments: missing or not a mapping of names to settings")
     try:
-        check_all(partial(_check_inheritance, raw["experiments"], name) for name in raw["experiments"])
-        entries = {str(name): inherited(raw["experiments"], name) for name in raw["experiments"]}
+        check_all(partial(_check_entry, raw["experiments"], name) for name in raw["experiments"])
+        entries = {name: inherited(raw["experiments"], name) for name in raw["experiments"]}
         entries = {name: with_baseline(entries, name) for name in entries}
     except UserError as error:
         raise UserError(*[one_line(f"{where}: {line}") for line in error.lines]) from None
@@ -163,37 +181,14 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
         raise UserError(*explain(where, keys, error)) from None
 
 
-def _check_inheritance(experiments: dict[str, Any], name: str) -> None:
-    """Raise UserError when an entry itself cannot be put on top of another one."""
+def _check_entry(experiments: dict[Any, Any], name: Any) -> None:
+    """Raise UserError when an entry has no name that it can have, or cannot be put on top of another one."""
+    _check_name(name)
     try:
         inherited(experiments, name)
     except UserError as error:
         if str(error).startswith((f"experiments.{name}.", f"experiments.{name}:")):  # others are told of by themselves
             raise
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which plain YAML takes the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        mapping = super().compose_mapping_node(anchor)
-        names = Counter(key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode))
-        twice = [name for name, count in names.items() if count > 1]
-        if twice:
-            raise ValueError(f"{twice[0]!r} is there twice in what begins in line {mapping.start_mark.line + 1}")
-        return mapping
-
-
-def read_yaml(path: Path) -> Any:
-    """Content of config.yaml, not validated. Raises UserError, one line, when it is not such a file."""
-    try:
-        return _Loader(path.read_text()).get_single_data()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(one_line(f"{path}: not valid YAML: {error}")) from None
 
 
 def load_workflow(path: Path) -> Workflow:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
 
 if TYPE_CHECKING:
     from enas_core.spaces.space import SearchSpace
@@ -22,7 +22,7 @@ SPACES = {"micro": "enas_core.spaces.micro.space:Micro"}
 def space_class(name: str) -> type[SearchSpace]:
     """The class of a space. Raises UserError, naming those that there are, when there is none of this name."""
     if name not in SPACES:
-        raise UserError(f"space: {name!r}; allowed: {', '.join(SPACES)}")
+        raise UserError(f"space: {shown(name)}; allowed: {', '.join(SPACES)}")
     module, _, class_name = SPACES[name].partition(":")
     found: type[SearchSpace] = getattr(importlib.import_module(module), class_name)
     return found

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from enas_core.console import UserError
 from enas_core.files.atomic import write_bytes
+from enas_core.files.reading import read_bytes
 from enas_core.spaces import space_class
 from enas_core.spaces.networks import Network, Supernet
 from enas_core.spaces.space import NetworkShape
@@ -168,7 +169,7 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     """Content of a `torch.save` file, which cannot execute code. Raises UserError, one line, when it is not a
     file of `what` in this format."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     try:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 from enas_core import fields
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
+from enas_core.files.reading import read_text
 
 if TYPE_CHECKING:
     from enas_core.spaces.networks import Network, Supernet
@@ -34,6 +35,10 @@ def pooled_by_aux_head(size: int) -> int:
     return (size - min(AUX_POOL, size)) // AUX_STRIDE + 1
 
 
+MOST_TEXT = 2**16
+"""Bytes of the longest text of an arc."""
+
+
 class Arc(ABC):
     """An architecture: immutable, hashable, and equal to another of the same text form."""
 
@@ -49,10 +54,14 @@ class Decision(NamedTuple):
     choices: int
 
 
+LARGEST = {"num_layers": 1000, "num_filters": 10_000, "image_size": 10_000, "in_channels": 100, "num_classes": 100_000}
+"""The largest of each size of a network: what a file asks for is refused before it is built."""
+
+
 @dataclass(frozen=True)
 class NetworkShape:
     """What both kinds of network need to know besides the arc: the images they take and their own size. Raises
-    ValueError unless all sizes are positive."""
+    ValueError unless all sizes are within `LARGEST`."""
 
     num_layers: int
     num_filters: int
@@ -63,11 +72,14 @@ class NetworkShape:
     stem: StemName = "plain"
 
     def __post_init__(self) -> None:
-        for name in ("num_layers", "num_filters", "image_size", "in_channels", "num_classes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+        for name, most in LARGEST.items():
+            size = getattr(self, name)
+            if type(size) is not int or not 1 <= size <= most:
+                raise ValueError(f"{name}: {shown(size)} is out of range 1..{most}")
+        if type(self.aux_head) is not bool:
+            raise ValueError(f"aux_head: {shown(self.aux_head)} is neither true nor false")
         if self.stem not in get_args(StemName):
-            raise ValueError(f"stem: {self.stem!r} is none of {', '.join(get_args(StemName))}")
+            raise ValueError(f"stem: {shown(self.stem)} is none of {', '.join(get_args(StemName))}")
 
     @property
     def smallest_row(self) -> int:
@@ -147,6 +159,16 @@ class SearchSpace(ABC):
     def read_any(cls, path: Path) -> tuple[SearchSpace, Arc]:
         """The arc in a text file, and its space as `of_text` gives it. Raises UserError as `read` does."""
         return _read(path, cls.of_text)
+
+    def arcs_of(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Arc]:
+        """The arcs of a table's rows. Raises UserError, naming the file, where one is of another space."""
+        try:
+            for row in rows:
+                if row["space"] != self.name:
+                    raise UserError(f"an arc of the space {shown(row['space'])}, not of {self.name!r}")
+            return [self.parse(row["arc"]) for row in rows]
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
 
     def uniform(self, seed: int) -> Arc:
         """A random arc, every choice equally likely. The same seed gives the same arc."""
@@ -229,10 +251,12 @@ T = TypeVar("T")
 def _read(path: Path, parse: Callable[[str], T]) -> T:
     """What `parse` makes of a text file, with the file's name in whatever is wrong with it."""
     try:
-        return parse(path.read_text())
+        text = read_text(path, MOST_TEXT)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file") from None
+    try:
+        return parse(text)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None

@@ -25,10 +25,11 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from enas_core.console import log
+from enas_core.console import UserError, log
 from enas_core.files.atomic import atomic_path, discard_partial
 from enas_core.files.inputs import Inputs
 from enas_core.files.lock import only_writer, take_lock
+from enas_core.files.reading import read_bytes
 from enas_core.files.tables import table_identity
 from enas_core.training.processes import ALONE, Processes
 
@@ -93,7 +94,10 @@ class StateDirectory:
         return None
 
     def _read(self, path: Path) -> tuple[dict[str, Any], bool]:
-        header, _, payload = path.read_bytes().partition(b"\n")
+        try:
+            header, _, payload = read_bytes(path).partition(b"\n")
+        except UserError as error:
+            raise StateError(str(error)) from None
         try:
             facts = json.loads(header)
             found, checksum = (facts["format"], facts["fingerprint"]), facts["sha256"]

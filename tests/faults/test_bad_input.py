@@ -352,7 +352,9 @@ def test_network_files(desk: Desk) -> None:
 
 def test_candidates(desk: Desk) -> None:
     path = desk.folder / "candidates.parquet"
-    for rows in ([], [CANDIDATE | {"selected": False}], [CANDIDATE] * 2):
+    write_table(path, "candidates", [], {})
+    desk.refuse("final", "candidates.parquet: holds no rows")
+    for rows in ([CANDIDATE | {"selected": False}], [CANDIDATE] * 2):
         write_table(path, "candidates", rows, {})
         desk.refuse("final", "candidates.parquet: needs one selected candidate")
     write_table(path, "candidates", [CANDIDATE | {"valid_accuracy": None}], {})

@@ -206,7 +206,7 @@ def test_bad_names(name: str, inputs: Path, tmp_path: Path, capsys: pytest.Captu
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["searched-s1", "random-00", "random-7"])
+@pytest.mark.parametrize("name", ["searched-s1", "random-00", "random-7", "best-random"])
 def test_names_of_the_workflows_own_networks(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         parse_workflow({"experiments": {"tiny": trials.EXPERIMENT | {"arcs": {name: trials.ARC}}}})

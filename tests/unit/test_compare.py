@@ -267,7 +267,7 @@ def test_missing_and_foreign_files_are_left_out(two, capfdbinary, tmp_path):
     assert len(lines) == len(others)
     for path, line in zip(sorted(map(str, others[:2])), sorted(lines[:2]), strict=True):
         assert path in line
-    assert any("test_accuracy of row 1 is 97.0; allowed: numbers 0..1" in line for line in lines)
+    assert any("shared_accuracy of row 1 is 48.5; allowed: numbers 0..1" in line for line in lines)
 
 
 def test_what_exists_is_suggested(two, capfdbinary, tmp_path, monkeypatch):

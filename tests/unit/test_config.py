@@ -210,8 +210,15 @@ def test_a_mistake_in_an_experiment_is_one_line(experiment, expected):
         ({"experiments": {"a": digits()}, "device": "tpu"}, "device: 'tpu': allowed is 'auto', 'cpu' or 'cuda'"),
         ({"experiments": {"a": digits()}, "save_every": 0}, "save_every: 0: allowed is greater than 0"),
         ({"experiments": {"a": digits()}, 1: 2}, "1: "),
+        ({"experiments": {"a": digits()}, "data_path": ""}, "data_path: empty, or with line breaks"),
+        ({"experiments": {"a": digits()}, "data_path": "a\nb"}, "data_path: empty, or with line breaks"),
+        (
+            {"experiments": {"a": digits(search={"num_layers": 10**6})}},
+            "experiments.a.search.num_layers: 1000000: allowed is less than or equal to 1000",
+        ),
+        ({"experiments": {"a": digits(arcs={"best-random": ARC})}}, "experiments.a.arcs.best-random: names like"),
         ({"experiments": {"a b": digits()}}, "experiments.a b: 'a b': String should match pattern"),
-        ({"experiments": {1: digits()}}, "experiments.1: '1': String should match pattern"),
+        ({"experiments": {1: digits()}}, "experiments: 1: a name is a text that begins with a letter"),
         ({"experiments": {"a\nb": digits()}}, "experiments.a b: "),
         ({"experiments": {"a\nb": 3}}, "experiments.a b: 3 is not a mapping of settings"),
         (
@@ -407,6 +414,11 @@ def test_equal_settings_give_equal_text():
     )
 
 
+LEVELS = [b"a%d: &a%d [%s]" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 40)]
+BOMB = b"\n".join([b"a0: &a0 [1]", *LEVELS, b"%s: {a: {dataset: *a39, search: {seeds: *a39}}}"])
+"""A few lines that stand for 9 ** 40 values."""
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -549,9 +561,18 @@ def test_ends_quietly_when_its_reader_has_seen_enough():
         (b"a: 2020-13-45", "not valid YAML: "),
         (b"\xff\xfe\x00", "not a text file"),
         (b"", "experiments: missing"),
-        (b"[" * 5000, "not valid YAML: "),
+        (b"[" * 5000, "sections are nested too deeply"),
         (b"experiments: {a: {search: {l2: 1}, search: {}}}", "not valid YAML: 'search' is there twice in "),
-        (b"experiments: {a: {search: &s {s: *s}}, b: {extends: a, search: &t {s: *t}}}", "a section contains itself"),
+        (
+            b"experiments: {a: {search: &s {s: *s}}, b: {extends: a, search: &t {s: *t}}}",
+            "not valid YAML: what begins in line 1 contains itself",
+        ),
+        (BOMB % b"x", "stands for more than 1000000 values"),
+        (BOMB % b"experiments", "stands for more than 1000000 values"),
+        (b"x: " + b"9" * 2**20, "has 1048579 bytes; at most 1048576 are read"),
+        (b"experiments: {null: {}}", "experiments: None: a name is a text that begins with a letter"),
+        (b"experiments: {yes: {}}", "experiments: True: a name is a text that begins with a letter"),
+        (b"experiments: {report: {}}", "experiments.report: the name is taken by the workflow"),
     ],
 )
 def test_a_wrong_file_is_one_line(content, expected, tmp_path, capsys):

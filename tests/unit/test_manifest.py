@@ -14,7 +14,7 @@ CONTENT = {
     "image_shape": [4, 4, 3],
     "images": {"train": 6, "test": 2},
     "mean": [0.5, 0.25, 0.125],
-    "std": [0.5, 0.25, 0.0],
+    "std": [0.5, 0.25, 0.125],
     "sha256": {"train_images.npy": "0" * 64},
 }
 
@@ -46,6 +46,8 @@ def test_the_fingerprint_is_that_of_the_arrays(tmp_path):
         ({"mean": [0.5]}, "mean, std: need one value for each of 3 channels"),
         ({"images": {"train": 6}}, "images.test: Field required"),
         ({"images": {"train": 0, "test": 2}}, "images.train: "),
+        ({"images": {"train": 6, "test": 2, "valid": 7}}, "images.valid: 7 of 6 training images"),
+        ({"std": [0.5, 0.25, 0.0]}, "std.2: Input should be greater than 0"),
     ],
 )
 def test_a_wrong_one_is_one_line(changes, expected, tmp_path):

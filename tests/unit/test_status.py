@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from rows import row_of
 
 from enas_core import status
 from enas_core.files.progress import PROGRESS, EpochSoFar, Progress, write_progress
-from enas_core.files.tables import SCHEMAS, write_table
+from enas_core.files.tables import write_table
 from enas_core.monitor.left import rest_of, seconds_left
 from enas_core.monitor.lines import SHOWN_ALONE, ago
 from enas_core.monitor.page import page
@@ -68,7 +69,7 @@ class MadeUp:
     def finish(self, place: str, accuracies: list[float], seconds: float = 100.0) -> None:
         """The table of a finished training."""
         kind, score = ("search", "valid") if place.startswith("search") else ("augment", "test")
-        empty = dict.fromkeys(SCHEMAS[f"{kind}_epochs"].names)
+        empty = row_of(f"{kind}_epochs")
         rows = [
             empty | {"epoch": i, f"{score}_accuracy": value, "seconds": seconds} for i, value in enumerate(accuracies)
         ]
@@ -76,8 +77,7 @@ class MadeUp:
 
     def select(self, seed: int, accuracy: float) -> None:
         """The table of a choice."""
-        row = {"source": "policy", "selected": True, "valid_accuracy": accuracy}
-        rows = [dict.fromkeys(SCHEMAS["candidates"].names) | row]
+        rows = [row_of("candidates", source="policy", selected=True, valid_accuracy=accuracy)]
         write_table(self.folder / f"search/s{seed}/own/candidates.parquet", "candidates", rows, {})
 
     def overview(self) -> Overview:

@@ -21,6 +21,8 @@ OTHER_MEANINGS = {
     'reduction="sum"': "torch's name for how a loss is taken over a batch",
     "--nproc-per-node": "torchrun's name for a machine",
     "nodename": "the operating system's name for a machine",
+    "yaml.Node": "a part of a YAML document",
+    "get_single_node": "PyYAML's method that makes all of them",
     "MappingNode": "a part of a YAML document",
     "ScalarNode": "a part of a YAML document",
     "compose_mapping_node": "PyYAML's method that makes one",

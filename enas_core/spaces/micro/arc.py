@@ -20,6 +20,9 @@ OPS = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "identity
 
 CELLS = ("normal", "reduction")
 
+MOST_NODES = 16
+"""Nodes of the largest cell."""
+
 
 class Node(NamedTuple):
     """`op_1(index_1) + op_2(index_2)`."""
@@ -90,13 +93,16 @@ class MicroArc(Arc):
     def parse(cls, text: str, num_nodes: int | None = None) -> MicroArc:
         """From the integer form, the one that the original takes as `--child_fixed_arc`. Raises UserError, naming the
         position, when it is not one."""
+        words = text.split()
+        if num_nodes is not None and len(words) != 8 * num_nodes:
+            raise UserError(f"an arc of {num_nodes} nodes has {8 * num_nodes} integers, got {len(words)}")
+        if len(words) > 8 * MOST_NODES:
+            raise UserError(f"an arc has {8 * MOST_NODES} integers at most ({MOST_NODES} nodes), got {len(words)}")
         integers = []
-        for position, word in enumerate(text.split()):
+        for position, word in enumerate(words):
             if not word.isascii() or not word.isdigit():
                 raise UserError(f"integer {position} of the arc: {word[:20]!r} is not an integer 0, 1, 2, ...")
             integers.append(int(word.lstrip("0")[:9] or "0"))  # nine digits are out of range already
-        if num_nodes is not None and len(integers) != 8 * num_nodes:
-            raise UserError(f"an arc of {num_nodes} nodes has {8 * num_nodes} integers, got {len(integers)}")
         try:
             return cls.from_integers(integers)
         except ValueError as error:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from enas_core.fields import Float, Section, Settings
-from enas_core.spaces.micro.arc import OPS
+from enas_core.spaces.micro.arc import MOST_NODES, OPS
 
-Nodes = Annotated[int, Field(ge=1, le=16)]
+Nodes = Annotated[int, Field(ge=1, le=MOST_NODES)]
 
 OpValues = Annotated[tuple[Float, ...], Field(strict=False, min_length=len(OPS), max_length=len(OPS))]
 """One value an operation."""
