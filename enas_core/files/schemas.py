@@ -353,6 +353,7 @@ HALVING = Table(
         ),
         "remark": text("Why there is no replay; empty where there is one."),
     },
+    may_be_empty=True,
 )
 
 CLASS_INTERVAL = (
@@ -401,6 +402,7 @@ PREDICTIONS = Table(
         "correct": mark("Whether the answer is the class of the folder; null where there is none.", null=True),
         "error": text("Why the image could not be read; null where it could.", null=True),
     },
+    may_be_empty=True,
 )
 
 ABLATION = Table(
