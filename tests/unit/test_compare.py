@@ -38,7 +38,7 @@ MADE_BY = provenance("cpu", "abc")
 
 def training(network: NamedNetwork, accuracy: float, seed: int = 1, **changes: Any) -> dict[str, Any]:
     """A row of metrics."""
-    name, role, search_seed = network
+    name, role, search_seed, _ = network
     row = row_of("metrics", experiment="x", dataset="digits", network=name)
     row |= {"role": role, "space": "micro", "arc": name, "search_seed": search_seed, "seed": seed}
     row |= {"params": 1000, "macs": 10}

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from rows import row_of
 
 from enas_core import report
 from enas_core.analysis.results import read_results
@@ -94,7 +95,7 @@ def add_everything(folder):
     for stage in ("search", "augment"):
         (folder / f"config/{stage}.json").write_text(to_json(stage_settings("digits", experiment, stage)))
     classes = [
-        {"label": label, "class": name, "test_images": 50, "answered": 50, "correct": 40, "accuracy": 0.8}
+        row_of("classes", label=label, test_images=50, answered=50, correct=40, accuracy=0.8) | {"class": name}
         for label, name in enumerate(("<b>cat", "dog"))
     ]
     write_table(folder / "classes.parquet", "classes", classes, {})
