@@ -12,15 +12,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
 from enas_core.fields import Seed
 from enas_core.files.inputs import Inputs
 from enas_core.files.lock import only_writer
-from enas_core.files.tables import read_table
+from enas_core.files.tables import FOR_THE_RECORD, read_provenance, read_table
 from enas_core.options import (
     DEFAULT_DATA_ON_DEVICE,
     DEFAULT_DEVICE,
@@ -37,7 +37,7 @@ from enas_core.options import (
     several,
 )
 from enas_core.settings.select import StrategyName
-from enas_core.settings.stages import SelectArcStage, StrategiesStage, read_stage
+from enas_core.settings.stages import SelectArcStage, StrategiesStage, fingerprint, read_stage
 from enas_core.settings.workflow import Workflow
 from enas_core.spaces.space import Arc, SearchSpace
 
@@ -87,7 +87,7 @@ def select_arc(
         "random": arcs_of_table(random_arcs, space),
         "named": [space.read(path) for path in named_arc],
     }
-    own_rows = None if own is None else read_table(own, "candidates")
+    own_rows = None if own is None else own_candidates(own, settings)
 
     from enas_core.training.launch import on_devices
 
@@ -107,11 +107,20 @@ def select_arc(
 def arcs_of_table(path: Path | None, space: SearchSpace) -> list[Arc]:
     """The arcs of random_arcs.parquet; none without a path. Raises UserError, naming the file, where one is not of
     `space`."""
-    rows = [] if path is None else read_table(path, "random_arcs")
-    try:
-        return [space.parse(row["arc"] or "") for row in rows]
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return [] if path is None else space.arcs_of(path, read_table(path, "random_arcs"))
+
+
+def own_candidates(path: Path, settings: SelectArcStage | StrategiesStage) -> list[dict[str, Any]]:
+    """The rows of --own. Raises UserError, naming the file, unless they are of the same settings as this selection,
+    and so of the same experiment, images and space."""
+    rows = read_table(path, "candidates")
+    settings.search_space.arcs_of(path, rows)
+    made_with = read_provenance(path).get("config_fingerprint", "unknown")
+    if made_with != fingerprint(settings):
+        raise UserError(f"{path}: was made with other settings than those of --config ({shown(made_with)})")
+    if any(row["source"] in FOR_THE_RECORD for row in rows):
+        raise UserError(f"{path}: holds random or named arcs, which cannot be chosen from")
+    return rows
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from enas_core.files.columns import Table as TableKind
 from enas_core.files.reading import require_regular
 from enas_core.files.schemas import SCHEMAS, TABLES
 from enas_core.version import VERSION
+
+FOR_THE_RECORD = ("random", "named")
+"""Sources of candidates that can never be selected."""
 
 ROUNDING = 1e-6
 """So much beyond its bounds a computed number may be."""
@@ -172,6 +176,15 @@ def check_values(what: TableKind, rows: pa.Table) -> None:
             raise UserError(f"{name} is {shown(found[0].as_py())} in some rows and {shown(found[1].as_py())} in others")
 
 
+def check_rows(kind: str, rows: Any) -> None:
+    """Raise ValueError unless `rows` can be some of a table's."""
+    try:
+        table = pa.Table.from_pylist(rows, schema=SCHEMAS[kind])
+    except (pa.ArrowException, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not rows of {kind}: {error}") from None
+    check_values(replace(TABLES[kind], may_be_empty=True), table)
+
+
 def _check_column(name: str, column: Column, values: pa.ChunkedArray) -> None:
     """Raise UserError, one line, unless all values are ones that the column can hold."""
     wrong = pc.and_(pc.is_null(values), not column.null)
@@ -200,16 +213,18 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return checked_provenance(str(path), recorded)
 
 
-def checked_provenance(where: str, recorded: Any) -> dict[str, Any]:
-    """What was recorded in a file, if it is what this project records. Raises UserError, naming the file."""
+def checked_provenance(path: str, recorded: Any) -> dict[str, Any]:
+    """What was recorded in a file, if it is what this project records. Raises UserError, naming `path` if it is
+    given."""
+    where = f"{path}: provenance" if path else "provenance"
     if not isinstance(recorded, dict):
-        raise UserError(f"{where}: provenance: {shown(recorded)} is not a record of what made the file")
+        raise UserError(f"{where}: {shown(recorded)} is not a record of what made the file")
     for name, kinds in RECORDED.items():
         value = recorded.get(name)
         if value is not None and type(value) is not kinds:
-            raise UserError(f"{where}: provenance: {name}: {shown(value)}")
+            raise UserError(f"{where}: {name}: {shown(value)}")
         if isinstance(value, int) and not 0 <= value < 2**63:
-            raise UserError(f"{where}: provenance: {name}: {shown(value)}")
+            raise UserError(f"{where}: {name}: {shown(value)}")
     return recorded
 
 
@@ -234,6 +249,6 @@ def _selected(path: Path) -> dict[str, Any]:
     selected = [row for row in read_table(path, "candidates") if row["selected"]]
     if len(selected) != 1:
         raise UserError(f"{path}: needs one selected candidate, has {len(selected)}")
-    if selected[0]["policy"] is None:
-        raise UserError(f"{path}: the selected arc is of no policy; random and named arcs cannot be selected")
+    if selected[0]["source"] in FOR_THE_RECORD:
+        raise UserError(f"{path}: a {selected[0]['source']} arc is selected, which is there for the record only")
     return selected[0]

@@ -113,4 +113,4 @@ class Reinforce(Policy):
         """Go on from `state`."""
         self.controller.load_state_dict(state["controller"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.baseline, self.steps = state["baseline"], state["steps"]
+        self.baseline, self.steps = float(state["baseline"]), int(state["steps"])

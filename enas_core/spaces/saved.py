@@ -7,7 +7,6 @@ augment and search write them; select_arc, final, compare and predict read them,
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,9 +17,11 @@ import numpy as np  # before torch: see `enas_core/__init__.py`
 import torch
 from numpy.typing import NDArray
 
-from enas_core.console import UserError
+from enas_core.console import UserError, shown
 from enas_core.files.atomic import write_bytes
+from enas_core.files.plain import load_plain
 from enas_core.files.reading import read_bytes
+from enas_core.files.tables import checked_provenance
 from enas_core.spaces import space_class
 from enas_core.spaces.networks import Network, Supernet
 from enas_core.spaces.space import NetworkShape
@@ -55,13 +56,15 @@ def load_network(path: str | Path) -> Network:
     """A trained network in evaluation mode. Raises UserError, one line, when `path` holds none."""
     content = read_torch_file(Path(path), "network", NETWORK_FORMAT)
     with content_errors(path, "incomplete network file"):
+        with torch.device("meta"):
+            _require_same_form(content["state_dict"], _build(content))
         network = _build(content)
         network.load_state_dict(content["state_dict"])
         for name in FACTS:
             setattr(network, name, content[name])
         network.resize_to = content.get("resize_to", network.shape.image_size)
         network.dataset = content.get("dataset", "")
-        network.provenance = content.get("provenance", {})
+        network.provenance = checked_provenance("", content.get("provenance", {}))
         _check_facts(network)
     return network.eval()
 
@@ -70,7 +73,9 @@ def load_untrained(path: Path) -> Network:
     """The network of a file without values, on the meta device. Raises UserError as `load_network` does."""
     content = read_torch_file(path, "network", NETWORK_FORMAT)
     with content_errors(path, "incomplete network file"), torch.device("meta"):
-        return _build(content)
+        network = _build(content)
+        _require_same_form(content["state_dict"], network)
+        return network
 
 
 class Answers(NamedTuple):
@@ -94,11 +99,13 @@ def read_confusion(path: Path) -> Answers:
     content = read_torch_file(path, "network", NETWORK_FORMAT)
     with content_errors(path, "incomplete network file"):
         classes, confusion = content["classes"], content.get("confusion")
+        _require_texts(experiment=content["experiment"], dataset=content["dataset"], classes=classes)
         if confusion is not None:
-            confusion = np.array(confusion, np.int64)
-            if confusion.shape != (len(classes), len(classes)) or confusion.min() < 0 or not confusion.any():
+            confusion = np.array(confusion)
+            counts = confusion.dtype == np.int64 and confusion.shape == (len(classes), len(classes))
+            if not counts or confusion.min() < 0 or not confusion.any():
                 raise UserError(f"confusion: not a matrix of counts of {len(classes)} classes")
-        made_by = content["provenance"]
+        made_by = checked_provenance("", content["provenance"])
         facts = content["experiment"], content["dataset"], classes
         made_with = made_by["config_fingerprint"], made_by.get("settings")
         return Answers(*facts, confusion, made_by["device"], *made_with)
@@ -109,7 +116,27 @@ def _build(content: dict[str, Any]) -> Network:
     space, arc = space_class(content.get("space", "micro")).of_text(content["arc"])  # older files do not name it
     settings = dict(content["network"])
     bn_zero_debias = settings.pop("bn_zero_debias")
-    return space.network(arc, NetworkShape(**settings), bn_zero_debias)
+    shape = NetworkShape(**settings)
+    if type(bn_zero_debias) is not bool or shape.num_layers > len(content["state_dict"]):
+        raise UserError(f"{shape.num_layers} layers, and values for {len(content['state_dict'])} parts")
+    return space.network(arc, shape, bn_zero_debias)
+
+
+def _require_same_form(found: dict[str, Any], network: Network | Supernet) -> None:
+    """Raise UserError unless values are those of such a network, of which only the form counts."""
+    for name, expected in network.state_dict().items():
+        value = found[name]
+        if value.shape != expected.shape or value.dtype != expected.dtype:
+            raise UserError(
+                f"{name}: {value.dtype} of shape {[*value.shape]}, not {expected.dtype} {[*expected.shape]}"
+            )
+
+
+def _require_texts(**found: Any) -> None:
+    """Raise UserError unless all are texts, or lists of such."""
+    for name, value in found.items():
+        if not all(type(text) is str for text in (value if isinstance(value, list) else [value])):
+            raise UserError(f"{name}: {shown(value)} is not a text")
 
 
 def _check_facts(network: Network) -> None:
@@ -122,6 +149,11 @@ def _check_facts(network: Network) -> None:
         found = getattr(network, name)
         if not (isinstance(found, list) and len(found) == length and all(type(item) is kind for item in found)):
             raise UserError(f"{name}: not a list of {length} {kind.__name__}")
+    if min(network.std) <= 0:
+        raise UserError(f"std: {min(network.std)} is not positive")
+    _require_texts(experiment=network.experiment)
+    if type(network.test_accuracy) is not float:
+        raise UserError(f"test_accuracy: {shown(network.test_accuracy)} is not a number")
     if type(network.resize_to) is not int or network.resize_to < network.shape.image_size:
         raise UserError(f"resize_to: not a number from {network.shape.image_size} on")
     if type(network.dataset) is not str or type(network.provenance) is not dict:
@@ -143,6 +175,7 @@ def load_supernet(path: Path, supernet: Supernet) -> dict[str, Any]:
     not hold them."""
     content = read_torch_file(path, "supernet", SUPERNET_FORMAT)
     with content_errors(path, "not of this supernet"):
+        _require_same_form(content["supernet"], supernet)
         supernet.load_state_dict(content["supernet"])
         policy_state: dict[str, Any] = content["controller"]
     return policy_state
@@ -173,14 +206,16 @@ def read_torch_file(path: Path, what: str, file_format: int) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     try:
-        with warnings.catch_warnings(action="ignore"):  # of the form of a pickle: if it matters, it raises
-            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception:  # whatever torch finds wrong with the bytes
-        raise UserError(f"{path}: not a {what} file, or corrupt (Python objects are never loaded)") from None
+        content = load_plain(data)
+    except Exception as error:  # whatever torch finds wrong with the bytes
+        reason = f": {error}" if type(error) is ValueError else ""
+        raise UserError(
+            f"{path}: not a {what} file, or corrupt (Python objects are never loaded){reason[:150]}"
+        ) from None
     found = content.get("format") if isinstance(content, dict) else None
     others = [kind for kind in KINDS if isinstance(content, dict) and kind in content and what not in content]
     if others:
         raise UserError(f"{path}: is {KINDS[others[0]]}, not {KINDS[what]}")
     if type(found) is not int or found != file_format:
-        raise UserError(f"{path}: {what} file of format {found!r}, this version reads format {file_format}")
+        raise UserError(f"{path}: {what} file of format {shown(found)}, this version reads format {file_format}")
     return content

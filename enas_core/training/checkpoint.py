@@ -29,6 +29,7 @@ from enas_core.console import UserError, log
 from enas_core.files.atomic import atomic_path, discard_partial
 from enas_core.files.inputs import Inputs
 from enas_core.files.lock import only_writer, take_lock
+from enas_core.files.plain import load_plain
 from enas_core.files.reading import read_bytes
 from enas_core.files.tables import table_identity
 from enas_core.training.processes import ALONE, Processes
@@ -108,7 +109,7 @@ class StateDirectory:
         if hashlib.sha256(payload).hexdigest() != checksum:
             raise StateError("truncated or corrupt (its checksum does not match)")
         try:
-            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            content = load_plain(payload)
             return content["run"], content["finished"]
         except Exception as error:  # with the right checksum, so not written by this program
             raise StateError(f"not readable: {' '.join(str(error).split())[:150]}") from None
@@ -130,6 +131,13 @@ class StateDirectory:
                 os.fsync(file.fileno())
             if self.current.exists():  # if the process is killed here, `previous` is the newest
                 self.current.replace(self.previous)
+
+    def give_up(self, error: Exception) -> None:
+        """Remove the state that was loaded: with the right checksum it is not damaged, but not of such a run either."""
+        log.info("state %s: not used: %s", self.current, " ".join(str(error).split())[:150])
+        self.processes.wait()  # the others have read it as well
+        if self.processes.first:
+            self.current.unlink()
 
     def clear(self) -> None:
         """Remove the states, when the run's outputs are complete."""
@@ -228,12 +236,10 @@ def resume(
     with states, only_writer(table, wait=False) if states.processes.first else nullcontext():
         if states.processes.largest(states.processes.first and _is_complete(states, weights, table)):
             return
-        found, run = states.load(), create()
+        run, finished = _begun(create, states)
         # While the saver is there, a signal interrupts neither a step nor the writing of the outputs at the end.
         with Saver(states, save_every, run.state_dict) as saver:
-            if found is not None:
-                run.load_state_dict(found[0])
-            if found is None or not found[1]:
+            if not finished:
                 train(run, saver)
                 states.save(run.state_dict(), finished=True)
             if states.processes.first:
@@ -241,6 +247,20 @@ def resume(
                 table.unlink(missing_ok=True)  # or it would vouch for the new weights before they are complete
                 emit(run)
                 log.info("written: %s, %s", weights, table)
+
+
+def _begun(create: Callable[[], R], states: StateDirectory) -> tuple[R, bool]:
+    """A run at the newest state that it can go on from, and whether it had finished there."""
+    while (found := states.load()) is not None:
+        run = create()
+        try:
+            run.load_state_dict(found[0])
+            return run, found[1]
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            states.give_up(error)
+    return create(), False
 
 
 def _is_complete(states: StateDirectory, weights: Path, table: Path) -> bool:

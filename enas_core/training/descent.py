@@ -121,6 +121,8 @@ class Descent:
         """Go on from `state`."""
         self.sgd.load_state_dict(state["sgd"])
         self.network.load_state_dict(state["untrained"], strict=False)
+        if state["log"].shape != self.log.values.shape:
+            raise ValueError(f"log of shape {[*state['log'].shape]}, not {[*self.log.values.shape]}")
         self.log.values.copy_(state["log"])
         keep_operators(self.network, state.get("operators", TORCH))  # earlier states do not say, and knew no others
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from enas_core.console import RunError, log, time_left
+from enas_core.files.tables import check_rows
 from enas_core.training.events import EventFiles
 
 
@@ -15,6 +16,13 @@ class Epochs:
     def __init__(self, name: str, total: int, score: str, events: EventFiles | None) -> None:
         self.name, self.total, self.score, self.events = name, total, score, events
         self.rows: list[dict[str, Any]] = []
+
+    def load(self, kind: str, rows: list[dict[str, Any]], count: int) -> None:
+        """Go on after `rows`. Raises ValueError unless they are of so many epochs."""
+        check_rows(kind, rows)
+        if [row["epoch"] for row in rows] != list(range(count)):
+            raise ValueError(f"not the rows of {count} epochs")
+        self.rows = rows
 
     def add(self, row: dict[str, Any]) -> None:
         """The row of the epoch that is complete now. Raises RunError when a number in it is not finite."""

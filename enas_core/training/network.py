@@ -144,7 +144,7 @@ class NetworkTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.descent.load_state_dict(state["descent"])
-        self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
+        self.epochs.load("augment_epochs", state["rows"], self.at.epoch)
         self.confusion = state.get("confusion")  # an earlier version saved none
         log.info("%s goes on at %s", self.descent.name, self.at)

@@ -61,7 +61,10 @@ class FlatSGD:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state`."""
+        """Go on from `state`. Raises ValueError when it is another network's."""
+        for name, values in state.items():
+            if values.shape != self.values.shape:
+                raise ValueError(f"{name} of shape {[*values.shape]}, not {[*self.values.shape]}")
         self.values.copy_(state["values"])
         if "momentum" in state:
             self.optimizer.state[self.values]["momentum_buffer"] = state["momentum"].to(self.values.device)

@@ -52,6 +52,8 @@ class Position:
         return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        """Go on from `state`. Raises ValueError when it is not one."""
+        for name, value in asdict(self).items():
+            if type(state[name]) is not type(value) or state[name] < 0:
+                raise ValueError(f"{name} is {state[name]}")
+            setattr(self, name, state[name])

@@ -232,6 +232,6 @@ class SupernetTraining:
         self.descent.load_state_dict(state["descent"])
         self.policy.load_state_dict(state["policy"])
         self.updates = state["updates"]
-        self.epochs.rows = state["rows"]
         self.at.load_state_dict(state["at"])
+        self.epochs.load("search_epochs", state["rows"], self.at.epoch)
         log.info("%s goes on at %s", self.descent.name, self.at)
