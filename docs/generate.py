@@ -123,14 +123,16 @@ FILES = {
     "search_epochs": "search/s{S}/epochs.parquet",
     "candidates": "search/s{S}/own/candidates.parquet, search/s{S}/candidates.parquet",
     "signal": "search/s{S}/signal.parquet",
+    "strategies": "search/s{S}/strategies.parquet",
     "augment_epochs": "networks/{network}/seed{A}/epochs.parquet",
     "metrics": "metrics.parquet",
     "comparison": "comparison.parquet",
     "classes": "classes.parquet",
     "confusion": "confusion.parquet",
     "ablation": "ablation.parquet",
+    "predictions": "enas predict --out FILE",
 }
-"""Which files under `results/{experiment}/` are tables of each kind."""
+"""Which files under `results/{experiment}/` are tables of each kind, or what writes one."""
 
 
 def columns_page() -> str:

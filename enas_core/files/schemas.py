@@ -31,21 +31,19 @@ SECONDS = number("s", "Time of the epoch, evaluations included.", 0)
 PARAMS = count("parameters", "Trainable values of the network, without auxiliary head.")
 MACS = count("multiply-accumulates", "Multiply-accumulates for one image, without auxiliary head.")
 CHANCE = fraction("Accuracy of always answering the commonest class of the validation images.")
-CANDIDATES_LOW = fraction("Lowest shared-weight accuracy of the candidates.")
-CANDIDATES_MEAN = fraction("Their mean shared-weight accuracy.")
-CANDIDATES_HIGH = fraction("Their highest shared-weight accuracy.")
+CANDIDATES_LOW = fraction("Lowest shared accuracy of the candidates.")
+CANDIDATES_MEAN = fraction("Their mean shared accuracy.")
+CANDIDATES_HIGH = fraction("Their highest shared accuracy.")
 RELIABILITY = correlation("How far the candidates' order would repeat on as many other images; null where unknown.")
 RELIABILITY_LOW = correlation("Lower end of its 95 % interval; null where unknown.")
 RELIABILITY_HIGH = correlation("Upper end of its 95 % interval; null where unknown.")
 TAU = correlation(
-    "Kendall's tau between shared-weight accuracy and test accuracy after training from scratch; null where there are"
+    "Kendall's tau between shared accuracy and test accuracy after training from scratch; null where there are"
     " too few networks."
 )
 TAU_LOW = correlation("Lower end of its 95 % interval; null where unknown.")
 TAU_HIGH = correlation("Upper end of its 95 % interval; null where unknown.")
-K = count(
-    "networks", "How many networks count as the first ones by shared-weight accuracy; null where unknown.", null=True
-)
+K = count("networks", "How many networks count as the first ones by shared accuracy; null where unknown.", null=True)
 PRECISION_AT_K = fraction("Share of the best k by test accuracy among the first k; null where unknown.", null=True)
 REGRET_AT_K = fraction(
     "Test accuracy that the best of the first k is below the best of all; null where unknown.", null=True
@@ -121,7 +119,7 @@ CANDIDATES = Table(
         "policy": text("The policy, or other strategy, that proposed it; null for the other sources.", null=True),
         "space": SPACE,
         "arc": ARC,
-        "valid_accuracy": fraction("Shared-weight accuracy on the validation images."),
+        "valid_accuracy": fraction("Shared accuracy on the validation images."),
         "params": replace(PARAMS, description="Trainable values of its path through the supernet."),
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
         "selected": mark("Whether it is the found arc."),
@@ -144,7 +142,7 @@ STRATEGIES = Table(
         "evaluation": count("", "Which of its evaluations, counted from 1.", 1),
         "space": SPACE,
         "arc": ARC,
-        "valid_accuracy": fraction("Shared-weight accuracy on the validation images."),
+        "valid_accuracy": fraction("Shared accuracy on the validation images."),
         "best_so_far": fraction("The highest of them up to this evaluation."),
         "params": replace(PARAMS, description="Trainable values of its path through the supernet."),
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
@@ -215,7 +213,7 @@ METRICS = Table(
         "params": PARAMS,
         "macs": MACS,
         "shared_accuracy": fraction(
-            "Shared-weight accuracy: by the own supernet for a searched arc, else the mean over the search seeds; null"
+            "Shared accuracy: by the own supernet for a searched arc, else the mean over the search seeds; null"
             " where none has scored it.",
             null=True,
         ),
@@ -400,7 +398,7 @@ ABLATION = Table(
         "seed": SEARCH_SEED,
         **{name: perhaps(column) for name, column in SIGNAL_CHECK.items()},
         "n_random": count("networks", "Random arcs, trained from scratch, that judge the ranking."),
-        "random_mean": fraction("Their mean shared-weight accuracy; null where there are none.", null=True),
+        "random_mean": fraction("Their mean shared accuracy; null where there are none.", null=True),
         "kendall_tau": TAU,
         "tau_low": TAU_LOW,
         "tau_high": TAU_HIGH,
