@@ -45,6 +45,8 @@ class Table:
     row: str
     """What a row is of."""
     columns: Mapping[str, Column]
+    file: str = ""
+    """The files under `results/{experiment}/` that are such tables, or what writes one; for the documentation."""
 
     @property
     def schema(self) -> pa.Schema:

@@ -88,6 +88,7 @@ RANDOM_ARCS = Table(
         "space": SPACE,
         "arc": ARC,
     },
+    file="random_arcs.parquet",
 )
 
 SEARCH_EPOCHS = Table(
@@ -110,6 +111,7 @@ SEARCH_EPOCHS = Table(
         "images_per_second": SPEED,
         "seconds": SECONDS,
     },
+    file="search/s{S}/epochs.parquet",
 )
 
 CANDIDATES = Table(
@@ -130,6 +132,7 @@ CANDIDATES = Table(
             later=True,
         ),
     },
+    file="search/s{S}/own/candidates.parquet, search/s{S}/candidates.parquet",
 )
 
 STRATEGIES = Table(
@@ -148,6 +151,7 @@ STRATEGIES = Table(
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
         "selected": mark("Whether it is the strategy's choice."),
     },
+    file="search/s{S}/strategies.parquet",
 )
 
 SIGNAL = Table(
@@ -165,6 +169,7 @@ SIGNAL = Table(
             later=True,
         ),
     },
+    file="search/s{S}/signal.parquet",
 )
 
 AUGMENT_EPOCHS = Table(
@@ -194,6 +199,7 @@ AUGMENT_EPOCHS = Table(
         "images_per_second": SPEED,
         "seconds": SECONDS,
     },
+    file="networks/{network}/seed{A}/epochs.parquet",
 )
 
 METRICS = Table(
@@ -244,6 +250,7 @@ METRICS = Table(
             later=True,
         ),
     },
+    file="metrics.parquet",
 )
 
 TOO_FEW = "null where there are too few networks"
@@ -319,6 +326,7 @@ COMPARISON = Table(
         "gain_low": number("fraction", f"Lower end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
         "gain_high": number("fraction", f"Upper end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
     },
+    file="comparison.parquet",
 )
 
 HALVING = Table(
@@ -341,6 +349,7 @@ HALVING = Table(
         ),
         "remark": text("Why there is no replay; empty where there is one."),
     },
+    file="halving.parquet",
 )
 
 CLASS_INTERVAL = (
@@ -361,6 +370,7 @@ CLASSES = Table(
         "accuracy_high": fraction(f"Upper end of {CLASS_INTERVAL}", null=True, later=True),
         "precision": fraction("correct / answered; null where it was never answered.", null=True),
     },
+    file="classes.parquet",
 )
 
 CONFUSION = Table(
@@ -372,6 +382,7 @@ CONFUSION = Table(
         "answer": text("What the final network took them for."),
         "images": count("images", "So many."),
     },
+    file="confusion.parquet",
 )
 
 PREDICTIONS = Table(
@@ -385,6 +396,7 @@ PREDICTIONS = Table(
         "correct": mark("Whether the answer is the class of the folder; null where there is none.", null=True),
         "error": text("Why the image could not be read; null where it could.", null=True),
     },
+    file="enas predict --out FILE",
 )
 
 ABLATION = Table(
@@ -408,6 +420,7 @@ ABLATION = Table(
         "controller_entropy": number("nats an arc", "Of the last epoch; null where nothing learns.", null=True),
         "hours": number("h", "Time of the search's epochs on its devices.", 0),
     },
+    file="ablation.parquet",
 )
 
 TABLES: dict[str, Table] = {
