@@ -21,7 +21,7 @@ demo: .venv/installed
 	@echo "Results are in results/digits; the network is results/digits/final.pt:"
 	@tail -n 1 results/digits/logs/final.log
 	@$(BIN)/python -m enas_core.compare results/digits
-	@echo "The report is results/report.html."
+	@echo "The answer on a page is results/digits/report.html; Snakemake's report is results/report.html."
 
 # On two cores: every test that starts neither Snakemake nor several processes of a training, and the linters.
 LONG := tests/workflow tests/parallel $(patsubst %,tests/faults/test_%.py,kills orphans snakemake workflows)

@@ -118,26 +118,12 @@ Made from the program by `python docs/generate.py`, as are the checks of every t
 [files.md](files.md).
 """
 
-FILES = {
-    "random_arcs": "random_arcs.parquet",
-    "search_epochs": "search/s{S}/epochs.parquet",
-    "candidates": "search/s{S}/own/candidates.parquet, search/s{S}/candidates.parquet",
-    "signal": "search/s{S}/signal.parquet",
-    "augment_epochs": "networks/{network}/seed{A}/epochs.parquet",
-    "metrics": "metrics.parquet",
-    "comparison": "comparison.parquet",
-    "classes": "classes.parquet",
-    "confusion": "confusion.parquet",
-    "ablation": "ablation.parquet",
-}
-"""Which files under `results/{experiment}/` are tables of each kind."""
-
 
 def columns_page() -> str:
     """The columns of all kinds of tables."""
     parts = [COLUMNS]
     for kind, table in TABLES.items():
-        files = ", ".join(f"`{name}`" for name in FILES[kind].split(", "))
+        files = ", ".join(f"`{name}`" for name in table.file.split(", "))
         parts += [f"## `{kind}`\n", f"{files}: one row is {table.row}.\n"]
         rows = ["| column | unit | values | meaning |", "|---|---|---|---|"]
         rows += [_column(name, column) for name, column in table.columns.items()]

@@ -21,7 +21,7 @@ COMMANDS = {
         "select_arc": "Score arcs with the shared weights and select the best; resumes what was interrupted.",
         "strategies": "Gather what each strategy has evaluated to choose an arc, an evaluation a row.",
         "augment": "Train one arc from scratch; resumes what was interrupted.",
-        "final": "Choose among search seeds by shared validation accuracy, never by test accuracy.",
+        "final": "Choose among search seeds by shared accuracy, never by test accuracy.",
         "export": "Write a trained network as a file that runs without this project, and check it.",
         "class_accuracy": "Write how well a trained network tells each class, and what it takes it for.",
         "compare": "Compare found with random networks, and experiments with each other.",

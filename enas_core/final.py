@@ -1,4 +1,4 @@
-"""Command `final`: the network of the search seed whose selected arc has the best shared validation accuracy.
+"""Command `final`: the network of the search seed whose selected arc has the best shared accuracy.
 
 Reads the tables of candidates of all search seeds and the folders of their trained networks; writes the chosen network.
 The rule `named_arc` calls it for an arc's text file alone: that of the best search seed, or an arc that is given.
@@ -31,7 +31,7 @@ def final(
     out: Annotated[Path | None, Parameter(help="where to copy the chosen network (needs --models)")] = None,
     arc_out: Annotated[Path | None, Parameter(help="where to write the chosen arc, in place of --out")] = None,
 ) -> None:
-    """Choose among search seeds by shared validation accuracy, never by test accuracy.
+    """Choose among search seeds by shared accuracy, never by test accuracy.
 
     Example: enas final --candidates s1/candidates.parquet s2/candidates.parquet --models m1 m2 --out final.pt
     """

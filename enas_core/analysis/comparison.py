@@ -77,12 +77,12 @@ def accuracies(metrics: Sequence[Row], role: str, column: str = "test_accuracy")
 
 
 def rank_correlation(metrics: Sequence[Row]) -> Estimate:
-    """Kendall's tau between shared-weight and test accuracy of all trained networks."""
+    """Kendall's tau between shared and test accuracy of all trained networks."""
     return kendall_tau(*shared_and_test(metrics))
 
 
 def shared_and_test(metrics: Sequence[Row]) -> tuple[list[float], list[float]]:
-    """Shared-weight and test accuracy of all trained networks that have both, but for those that strategies have chosen
+    """Shared and test accuracy of all trained networks that have both, but for those that strategies have chosen
     for the record: what they are does not change the comparison."""
     shared, test = [], []
     for network in network_means(metrics):
@@ -122,7 +122,7 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
     `p_value` is that of the permutation test against a higher mean of the searched networks, `searched_std` and
     `random_std` are standard deviations between networks. `search_hours` and `select_hours` are those of all searches
     and of their choices of an arc, `train_hours` those of all trainings of any role. `precision_at_k` and `regret_at_k`
-    judge the first k networks by shared-weight accuracy; see `enas_core.analysis.ranking.top_k`. What the same hours
+    judge the first k networks by shared accuracy; see `enas_core.analysis.ranking.top_k`. What the same hours
     would have bought without a search: `enas_core.analysis.budget.at_equal_hours`."""
     searched = accuracies(metrics, "searched")
     random = accuracies(metrics, "random")

@@ -30,7 +30,7 @@ SIGNAL_COLUMNS = (
 
 
 class SearchResult(NamedTuple):
-    """What one search cost, and its shared-weight accuracy of each arc that it has scored."""
+    """What one search cost, and its shared accuracy of each arc that it has scored."""
 
     seconds: float
     accuracies: dict[str, float]
@@ -148,7 +148,7 @@ def _origin(path: Path, made_by: Mapping[str, Any]) -> tuple[str, int | None]:
 
 
 def _shared_accuracy(arc: str, searches: Sequence[SearchResult]) -> float | None:
-    """Mean shared-weight accuracy of an arc over the searches that have scored it."""
+    """Mean shared accuracy of an arc over the searches that have scored it."""
     return mean_of_known(search.accuracies.get(arc) for search in searches)
 
 

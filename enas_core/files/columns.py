@@ -49,6 +49,8 @@ class Table:
     """Columns that have the same value in all rows: what the table is of."""
     may_be_empty: bool = False
     """Whether a table may have no rows."""
+    file: str = ""
+    """The files under `results/{experiment}/` that are such tables, or what writes one; for the documentation."""
 
     @property
     def schema(self) -> pa.Schema:

@@ -31,21 +31,19 @@ SECONDS = number("s", "Time of the epoch, evaluations included.", 0)
 PARAMS = count("parameters", "Trainable values of the network, without auxiliary head.")
 MACS = count("multiply-accumulates", "Multiply-accumulates for one image, without auxiliary head.")
 CHANCE = fraction("Accuracy of always answering the commonest class of the validation images.")
-CANDIDATES_LOW = fraction("Lowest shared-weight accuracy of the candidates.")
-CANDIDATES_MEAN = fraction("Their mean shared-weight accuracy.")
-CANDIDATES_HIGH = fraction("Their highest shared-weight accuracy.")
+CANDIDATES_LOW = fraction("Lowest shared accuracy of the candidates.")
+CANDIDATES_MEAN = fraction("Their mean shared accuracy.")
+CANDIDATES_HIGH = fraction("Their highest shared accuracy.")
 RELIABILITY = correlation("How far the candidates' order would repeat on as many other images; null where unknown.")
 RELIABILITY_LOW = correlation("Lower end of its 95 % interval; null where unknown.")
 RELIABILITY_HIGH = correlation("Upper end of its 95 % interval; null where unknown.")
 TAU = correlation(
-    "Kendall's tau between shared-weight accuracy and test accuracy after training from scratch; null where there are"
+    "Kendall's tau between shared accuracy and test accuracy after training from scratch; null where there are"
     " too few networks."
 )
 TAU_LOW = correlation("Lower end of its 95 % interval; null where unknown.")
 TAU_HIGH = correlation("Upper end of its 95 % interval; null where unknown.")
-K = count(
-    "networks", "How many networks count as the first ones by shared-weight accuracy; null where unknown.", null=True
-)
+K = count("networks", "How many networks count as the first ones by shared accuracy; null where unknown.", null=True)
 PRECISION_AT_K = fraction("Share of the best k by test accuracy among the first k; null where unknown.", null=True)
 REGRET_AT_K = fraction(
     "Test accuracy that the best of the first k is below the best of all; null where unknown.", null=True
@@ -92,6 +90,7 @@ RANDOM_ARCS = Table(
     },
     same=("sampler", "seed", "space"),
     may_be_empty=True,
+    file="random_arcs.parquet",
 )
 
 SEARCH_EPOCHS = Table(
@@ -115,6 +114,7 @@ SEARCH_EPOCHS = Table(
         "seconds": SECONDS,
     },
     same=("experiment", "dataset", "seed"),
+    file="search/s{S}/epochs.parquet",
 )
 
 CANDIDATES = Table(
@@ -124,7 +124,7 @@ CANDIDATES = Table(
         "policy": text("The policy, or other strategy, that proposed it; null for the other sources.", null=True),
         "space": SPACE,
         "arc": ARC,
-        "valid_accuracy": fraction("Shared-weight accuracy on the validation images."),
+        "valid_accuracy": fraction("Shared accuracy on the validation images."),
         "params": replace(PARAMS, description="Trainable values of its path through the supernet."),
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
         "selected": mark("Whether it is the found arc."),
@@ -136,6 +136,7 @@ CANDIDATES = Table(
         ),
     },
     same=("space",),
+    file="search/s{S}/own/candidates.parquet, search/s{S}/candidates.parquet",
 )
 
 STRATEGIES = Table(
@@ -148,13 +149,14 @@ STRATEGIES = Table(
         "evaluation": count("", "Which of its evaluations, counted from 1.", 1),
         "space": SPACE,
         "arc": ARC,
-        "valid_accuracy": fraction("Shared-weight accuracy on the validation images."),
+        "valid_accuracy": fraction("Shared accuracy on the validation images."),
         "best_so_far": fraction("The highest of them up to this evaluation."),
         "params": replace(PARAMS, description="Trainable values of its path through the supernet."),
         "macs": replace(MACS, description="Multiply-accumulates of that path for one image."),
         "selected": mark("Whether it is the strategy's choice."),
     },
     same=("experiment", "dataset", "seed", "space"),
+    file="search/s{S}/strategies.parquet",
 )
 
 SIGNAL = Table(
@@ -173,6 +175,7 @@ SIGNAL = Table(
         ),
     },
     same=("experiment", "dataset", "seed"),
+    file="search/s{S}/signal.parquet",
 )
 
 AUGMENT_EPOCHS = Table(
@@ -203,6 +206,7 @@ AUGMENT_EPOCHS = Table(
         "seconds": SECONDS,
     },
     same=("experiment", "dataset", "network", "space", "arc", "seed"),
+    file="networks/{network}/seed{A}/epochs.parquet",
 )
 
 METRICS = Table(
@@ -224,7 +228,7 @@ METRICS = Table(
         "params": PARAMS,
         "macs": MACS,
         "shared_accuracy": fraction(
-            "Shared-weight accuracy: by the own supernet for a searched arc, else the mean over the search seeds; null"
+            "Shared accuracy: by the own supernet for a searched arc, else the mean over the search seeds; null"
             " where none has scored it.",
             null=True,
         ),
@@ -256,6 +260,7 @@ METRICS = Table(
         ),
     },
     same=("experiment", "dataset"),
+    file="metrics.parquet",
 )
 
 TOO_FEW = "null where there are too few networks"
@@ -331,6 +336,7 @@ COMPARISON = Table(
         "gain_low": number("fraction", f"Lower end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
         "gain_high": number("fraction", f"Upper end of its 95 % interval; {TOO_FEW}.", null=True, later=True),
     },
+    file="comparison.parquet",
 )
 
 HALVING = Table(
@@ -354,6 +360,7 @@ HALVING = Table(
         "remark": text("Why there is no replay; empty where there is one."),
     },
     may_be_empty=True,
+    file="halving.parquet",
 )
 
 CLASS_INTERVAL = (
@@ -376,6 +383,7 @@ CLASSES = Table(
     },
     same=("experiment", "dataset"),
     may_be_empty=True,
+    file="classes.parquet",
 )
 
 CONFUSION = Table(
@@ -389,6 +397,7 @@ CONFUSION = Table(
     },
     same=("experiment", "dataset"),
     may_be_empty=True,
+    file="confusion.parquet",
 )
 
 PREDICTIONS = Table(
@@ -403,6 +412,7 @@ PREDICTIONS = Table(
         "error": text("Why the image could not be read; null where it could.", null=True),
     },
     may_be_empty=True,
+    file="enas predict --out FILE",
 )
 
 ABLATION = Table(
@@ -416,7 +426,7 @@ ABLATION = Table(
         "seed": SEARCH_SEED,
         **{name: perhaps(column) for name, column in SIGNAL_CHECK.items()},
         "n_random": count("networks", "Random arcs, trained from scratch, that judge the ranking."),
-        "random_mean": fraction("Their mean shared-weight accuracy; null where there are none.", null=True),
+        "random_mean": fraction("Their mean shared accuracy; null where there are none.", null=True),
         "kendall_tau": TAU,
         "tau_low": TAU_LOW,
         "tau_high": TAU_HIGH,
@@ -427,6 +437,7 @@ ABLATION = Table(
         "hours": number("h", "Time of the search's epochs on its devices.", 0),
     },
     same=("experiment", "dataset"),
+    file="ablation.parquet",
 )
 
 TABLES: dict[str, Table] = {

@@ -237,7 +237,7 @@ def table_identity(path: Path) -> str | None:
 
 
 def best_candidate(paths: Sequence[Path]) -> tuple[int, str]:
-    """Position and arc of the table whose selected arc has the highest shared validation accuracy; the
+    """Position and arc of the table whose selected arc has the highest shared accuracy; the
     first of equals."""
     selected = [_selected(path) for path in paths]
     position = max(range(len(selected)), key=lambda i: selected[i]["valid_accuracy"])

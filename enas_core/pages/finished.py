@@ -50,7 +50,7 @@ class Finished:
 
     @functools.cached_property
     def found(self) -> Row | None:
-        """The training that `final.pt` is a copy of: of the best selected arc by shared validation accuracy, as the
+        """The training that `final.pt` is a copy of: of the best selected arc by shared accuracy, as the
         stage `final` chooses it."""
         searched = [row for row in self.metrics if row["role"] == "searched" and row["shared_accuracy"] is not None]
         return max(searched, key=lambda row: row["shared_accuracy"], default=None)

@@ -61,14 +61,14 @@ def comparison(experiment: Finished) -> Data:
     """Every quantity, and whether the shared weights predict the test accuracy."""
     return {
         "table": comparison_table(*experiment.summary),
-        "shared_vs_test": experiment.figure("shared_vs_test", "shared-weight against test accuracy"),
+        "shared_vs_test": experiment.figure("shared_vs_test", "shared against test accuracy"),
     }
 
 
 def strategies(experiment: Finished) -> Data | None:
     """What the controller bought, and other ways to choose an arc from the same shared weights."""
     texts = [text(experiment.metrics) for text in (bought, bought_by_choosing)]
-    figure = experiment.figure("strategies", "best shared-weight accuracy so far, and test accuracy, of each strategy")
+    figure = experiment.figure("strategies", "best shared accuracy so far, and test accuracy, of each strategy")
     known = [f"{text[0].upper()}{text[1:]}." for text in texts if text is not None]
     return {"sentences": known, "figure": figure} if known or figure is not None else None
 
@@ -77,8 +77,8 @@ def search(experiment: Finished) -> Data | None:
     """Learning curves, candidates, and the check of each search."""
     figures = {
         "curves": experiment.figure("search", "learning curves of the searches"),
-        "candidates": experiment.figure("candidates", "shared-weight accuracy of candidates and of random arcs"),
-        "front": experiment.figure("front", "shared-weight accuracy of candidates against multiply-accumulates"),
+        "candidates": experiment.figure("candidates", "shared accuracy of candidates and of random arcs"),
+        "front": experiment.figure("front", "shared accuracy of candidates against multiply-accumulates"),
     }
     checks = [f"Search seed {row['seed']}: {sentence(row['verdict'], row)}." for row in experiment.signals]
     return figures | {"checks": checks} if checks or any(figures.values()) else None

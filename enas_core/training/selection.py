@@ -238,5 +238,5 @@ def marked(candidates: list[Row], settings: SelectionStage) -> Row:
     """Mark the selected candidate, and return it, and those on the front."""
     best = mark_selected(candidates, settings.search_space)
     mark_front(candidates)
-    log.info("selected %s  shared validation accuracy %.4f", best["arc"], best["valid_accuracy"])
+    log.info("selected %s  shared accuracy %.4f", best["arc"], best["valid_accuracy"])
     return best

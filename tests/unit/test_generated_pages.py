@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from enas_core.files.schemas import TABLES
+
 DOCS = Path(__file__).parents[2] / "docs"
 GENERATE = runpy.run_path(str(DOCS / "generate.py"))
 
@@ -30,3 +32,7 @@ def test_the_page_is_the_current_one(page):
 )
 def test_allowed_values_in_words(node, words):
     assert GENERATE["_allowed"](node) == words
+
+
+def test_every_kind_of_table_says_where_it_is():
+    assert [kind for kind, table in TABLES.items() if not table.file] == []

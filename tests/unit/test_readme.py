@@ -41,7 +41,7 @@ def test_the_readme_shows_what_the_demo_prints():
     said = " ".join(runpy.run_path(str(ROOT / "docs/evidence/evidence.py"))["compared"](DIGITS))
     block = README[README.index("    Results are in results/digits") :].split("\n\n")[0]
     shown = [part for part in flat(block).split("results/digits: ")[1:]]
-    shown[-1] = shown[-1].partition(" The report is")[0]
+    shown[-1] = shown[-1].partition(" The answer on")[0]
     assert len(shown) == 2
     assert all(part.strip().removesuffix("...").strip() in said for part in shown)
 

@@ -185,7 +185,7 @@ rule plot_shared_vs_test:
             "results/{experiment}/report/shared_vs_test.svg",
             category="{experiment}",
             subcategory="1 Result",
-            labels={"figure": "shared-weight against test accuracy"},
+            labels={"figure": "shared against test accuracy"},
             caption="../report/shared_vs_test.rst",
         ),
     log:

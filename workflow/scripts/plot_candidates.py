@@ -1,4 +1,4 @@
-"""Shared-weight accuracy of the policy's candidates and of random arcs, and what their order is worth."""
+"""Shared accuracy of the policy's candidates and of random arcs, and what their order is worth."""
 
 from pathlib import Path
 

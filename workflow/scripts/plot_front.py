@@ -1,4 +1,4 @@
-"""Shared-weight accuracy of all candidates against their cost, and the Pareto front of each search."""
+"""Shared accuracy of all candidates against their cost, and the Pareto front of each search."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Shared-weight accuracy against test accuracy of the trained networks."""
+"""Shared accuracy against test accuracy of the trained networks."""
 
 from pathlib import Path
 

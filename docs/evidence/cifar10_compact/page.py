@@ -228,7 +228,7 @@ what these runs cannot show is called so, with how many would settle it. What ho
 
 ## Does its order of arcs mean anything?
 
-Kendall's tau between the shared-weight accuracy of the random arcs (the mean over the search seeds) and their test accuracy
+Kendall's tau between the shared accuracy of the random arcs (the mean over the search seeds) and their test accuracy
 after training from scratch, with 95 % intervals. The better half is the question that matters: telling the bad arcs apart is easy.
 
 {order}
