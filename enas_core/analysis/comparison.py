@@ -159,7 +159,7 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
         "k": top.k,
         "precision_at_k": top.precision,
         "regret_at_k": top.regret,
-        "select_hours": _hours([network.select_seconds for network in networks]),
+        "select_hours": _hours([network.select_seconds for network in networks if network.role == "searched"]),
         **equal_hours,
     }
     reasons = {

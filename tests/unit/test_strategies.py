@@ -6,6 +6,7 @@ from enas_core import strategies
 from enas_core.analysis.comparison import summarise
 from enas_core.analysis.sentences import sentences
 from enas_core.analysis.strategies import bought, bought_by_choosing, evaluations, gain, reached
+from enas_core.files.schemas import SCHEMAS
 from enas_core.files.tables import read_table, write_table
 from enas_core.settings.stages import stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
@@ -18,10 +19,11 @@ def candidate(arc, accuracy, source="policy", policy="controller", selected=Fals
 
 def network(strategy, seed, accuracy, role="strategy", training=1):
     name = f"searched-s{seed}" if role == "searched" else f"{strategy}-s{seed}"
-    row = {"experiment": "x", "trained_by": "x", "dataset": "digits", "network": name, "role": role, "space": "micro"}
+    row = dict.fromkeys(SCHEMAS["metrics"].names)
+    row |= {"experiment": "x", "trained_by": "x", "dataset": "digits", "network": name, "role": role, "space": "micro"}
     row |= {"arc": "0", "search_seed": seed, "seed": training, "params": 5, "macs": 7, "shared_accuracy": 0.5}
     row |= {"test_accuracy": accuracy, "balanced_accuracy": accuracy, "test_error": 1 - accuracy, "epochs": 1}
-    row |= {"seconds": 1.0, "search_seconds": 3600.0, "device": "cpu", "valid_accuracy": None}
+    row |= {"seconds": 1.0, "search_seconds": 3600.0, "select_seconds": 60.0, "device": "cpu", "valid_accuracy": None}
     return row | {"strategy": strategy}
 
 

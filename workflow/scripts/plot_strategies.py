@@ -38,7 +38,7 @@ for name, look in looks.items():
     shared.fill_between(steps, found.min(0), found.max(0), color=look.colour, alpha=0.15, linewidth=0)
     shared.plot(steps, found.mean(0), look.line, color=look.colour, label=look.label)
 searches = len({row["seed"] for row in rows})
-shared.set(title=f"With the shared weights, {searches} searches", xlabel="evaluations")
+shared.set(title=f"With the shared weights, {searches} search{'es' if searches > 1 else ''}", xlabel="evaluations")
 shared.set_ylabel("best validation accuracy so far")
 shared.locator_params(axis="x", integer=True)
 shared.legend(loc="lower right")
