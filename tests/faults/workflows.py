@@ -29,9 +29,15 @@ TIMES = {*TIMING_COLUMNS, "search_seconds", "search_hours", "train_hours"}
 REFUSED = "in use by another process"
 
 
+def check_no_traceback(printed: str) -> None:
+    """None of the commands'; those of Snakemake, and of the scripts that it runs, are not theirs."""
+    for block in re.findall(r"^ *Traceback \(.*\n(?: +.*\n)*", printed, re.MULTILINE):
+        assert "/enas_core/" not in block or "/.snakemake/scripts/" in block, printed
+
+
 def check_full_disk(printed: str) -> None:
-    """What a stage says of a disk that is full is one line; Snakemake's own traceback is Snakemake's."""
-    assert not re.search(r'File ".*/enas_core/', printed), printed
+    """What a stage says of a disk that is full is one line."""
+    check_no_traceback(printed)
     for line in re.findall(r"^error: .*", printed, re.MULTILINE):
         assert line.endswith(("No space left on device", "File too large")), printed
 
@@ -41,12 +47,12 @@ def stop_before(stage: str, file: str) -> dict[str, str]:
     return {"PYTHONPATH": str(Path(__file__).with_name("hook")), "STOP_BEFORE": f"{stage} {file}"}
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds."""
+def wait_for(condition: Callable[[], bool], every: float = 0.05) -> None:
+    """Until it holds; asked every so many seconds."""
     end = time.monotonic() + TIME_LIMIT
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 class Run:
@@ -135,7 +141,8 @@ class Workspace:
         command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-d", str(self.folder)]
         command += ["--configfile", str(self.config), "--cores", str(cores)]
         command += ["--profile", str(ROOT / "workflow/profiles/default"), "--config", f"save_every={save_every}"]
-        command += ["device=cpu", *options, "--", *self.targets]
+        # With the names of the rules, which the profile replaces by short lines.
+        command += ["device=cpu", "--quiet", "host", *options, "--", *self.targets]
         self._starts += 1
         output = None if to_terminal else self.folder / f"{self.output}-{self._starts}.output"
         return Run(command, self.folder, environment, output, max_bytes)
