@@ -55,7 +55,7 @@ class Workspace(workflows.Workspace):
 
     def wait_for_training(self) -> None:
         """Until the stage has saved its state in training."""
-        wait_for(self.state.joinpath("previous.state").exists)
+        wait_for(self.state.joinpath("previous.state").exists, every=0.01)
 
     def log_of_another(self) -> str:
         """The same command to its successful end; the log, which Snakemake begins afresh for every try."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from workflows import TIME_LIMIT, Workspace, check_full_disk, stop_before, wait_for
+from workflows import TIME_LIMIT, Workspace, check_full_disk, check_no_traceback, stop_before, wait_for
 
 
 @pytest.mark.parametrize("file", ["results", "results/tiny"])
@@ -42,7 +42,7 @@ def test_two_workflows_without_lock(whole: Workspace, tmp_path: Path) -> None:
     runs = [first.start("--nolock", cores=2) for _ in range(2)]
     for run in runs:
         run.end()
-        assert "Traceback" not in run.printed
+        check_no_traceback(run.printed)
     first.wait_until_nothing_runs()
     first.again(cores=2)
     first.assert_same_results(whole)

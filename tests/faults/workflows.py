@@ -29,9 +29,14 @@ TIMES = {*TIMING_COLUMNS, "search_seconds", "search_hours", "train_hours"}
 REFUSED = "in use by another process"
 
 
-def check_full_disk(printed: str) -> None:
-    """What a stage says of a disk that is full is one line; Snakemake's own traceback is Snakemake's."""
+def check_no_traceback(printed: str) -> None:
+    """None of the stages'; Snakemake's own are Snakemake's."""
     assert not re.search(r'File ".*/enas_core/', printed), printed
+
+
+def check_full_disk(printed: str) -> None:
+    """What a stage says of a disk that is full is one line."""
+    check_no_traceback(printed)
     for line in re.findall(r"^error: .*", printed, re.MULTILINE):
         assert line.endswith(("No space left on device", "File too large")), printed
 
@@ -41,12 +46,12 @@ def stop_before(stage: str, file: str) -> dict[str, str]:
     return {"PYTHONPATH": str(Path(__file__).with_name("hook")), "STOP_BEFORE": f"{stage} {file}"}
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds."""
+def wait_for(condition: Callable[[], bool], every: float = 0.05) -> None:
+    """Until it holds; asked every so many seconds."""
     end = time.monotonic() + TIME_LIMIT
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 class Run:
