@@ -135,7 +135,8 @@ def interrupt(chance: random.Random, kind: str, run: Run, whole: Workspace) -> s
     if chance.random() < 0.9:
         wait_for(lambda: run.has_ended() or NUM_JOBS.search(run.printed) is not None)
         found = NUM_JOBS.search(run.printed)
-        job = chance.randrange(int(found[1]) if found else 1)
+        jobs = int(found[1]) if found else 1
+        job = int(jobs * chance.random() ** 2)  # rather an early one: each run does the rest of the one before
         wait_for(lambda: run.has_ended() or len(run.rules()) > job)
         if len(run.rules()) > job:
             where = run.rules()[job]
