@@ -118,7 +118,7 @@ def training_batches(
 def training_batch(
     split: Split, plan: EpochPlan, augmentation: Augmentation, start: int, stop: int
 ) -> tuple[Tensor, Tensor]:
-    """Normalised, augmented images [batch, channels, size, size] (channels last in memory) and labels of
+    """Normalised, randomly changed images [batch, channels, size, size] (channels last in memory) and labels of
     positions start..stop-1 of the epoch. What lies outside the image, and the cutout, is 0."""
     rows = plan.order[start:stop]
     size = split.size
@@ -187,7 +187,7 @@ def plain_batches(split: Split, batches: Iterable[Rows]) -> Iterator[tuple[Tenso
 
 
 def plain_batch(split: Split, rows: Rows) -> tuple[Tensor, Tensor]:
-    """Normalised images [batch, channels, size, size] (channels last in memory) and labels, not augmented. Of images
+    """Normalised images [batch, channels, size, size] (channels last in memory) and labels, not changed. Of images
     that are stored larger, the middle."""
     return next(plain_batches(split, [rows]))
 
