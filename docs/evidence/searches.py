@@ -27,8 +27,10 @@ from enas_core.analysis.statistics import (
     mean_difference,
     mean_interval,
     mean_of_known,
+    permutation_test,
     std,
 )
+from enas_core.analysis.strategies import reached
 from enas_core.files.tables import read_table
 
 MOST_RUNS = 1000
@@ -137,7 +139,8 @@ def tau_in_words(tau: Estimate) -> str:
     if tau.high < 0:
         return f"{number}: the order is reversed"
     needed = arcs_to_settle(tau.value)
-    more = "no reasonable number of arcs would settle it" if needed is None else f"about {needed} arcs would settle it"
+    arcs = f"more than {MOST_RUNS}" if needed is None else f"about {needed}"
+    more = f"it would take {arcs} arcs to settle it, if tau is as measured"
     return f"{number}: not shown to mean anything; {more}"
 
 
@@ -194,7 +197,7 @@ def read_seed_noise(folder: Path, metrics: Sequence[Row]) -> dict[str, list[floa
     """Test accuracies of the random arcs in `folder` that were trained with further seeds than the experiment's."""
     first = {row["network"]: row["test_accuracy"] for row in metrics if row["role"] == "random"}
     found: dict[str, list[float]] = {}
-    for path in sorted(folder.glob("networks/random-*/seed*/epochs.parquet")):
+    for path in sorted(folder.glob("networks/random-[0-9]*/seed*/epochs.parquet")):
         last = read_table(path, "augment_epochs")[-1]
         found.setdefault(last["network"], [first[last["network"]]]).append(last["test_accuracy"])
     return found
@@ -323,8 +326,10 @@ def about_controller(learned: Runs, uniform: Runs) -> list[str]:
             ahead.append(proposed - random)
     if ahead:
         mean = mean_interval(ahead)
-        text = f"points above that of random arcs under the same weights{span(mean.low, mean.high)}"
-        lines.append(f"Its candidates' mean shared accuracy lies {points(mean.value)} {text}.")
+        text = f"{points(mean.value)} points{span(mean.low, mean.high)}"
+        lines.append(
+            f"Mean shared accuracy of its candidates, less that of random arcs under the same weights: {text}."
+        )
     return lines
 
 
@@ -359,14 +364,27 @@ PUBLISHED = {
 }
 """By dataset."""
 
+NO_DIFFERENCE = "no difference shown"
+
 SOURCE = "https://github.com/antoyang/NAS-Benchmark"
 
 
-def verdict_of(low: float | None, high: float | None) -> str:
-    """What an interval of found less random shows."""
-    if low is None or high is None:
-        return "too few to say"
-    return "found better" if low > 0 else "found worse" if high < 0 else "no difference shown"
+def published_verdict(difference: Estimate) -> str:
+    """What the published difference shows."""
+    assert difference.low is not None
+    assert difference.high is not None
+    return "found better" if difference.low > 0 else "found worse" if difference.high < 0 else NO_DIFFERENCE
+
+
+def own_verdict(runs: Runs) -> str:
+    """What the runs here show, by the comparison's permutation test in both directions."""
+    searched, random = accuracies(runs.metrics, "searched"), accuracies(runs.metrics, "random")
+    higher, lower = permutation_test(searched, random).value, permutation_test(random, searched).value
+    if higher is not None and higher < ALPHA:
+        return "found better"
+    if lower is not None and lower < ALPHA:
+        return "found worse"
+    return NO_DIFFERENCE
 
 
 def published_rows(own: Runs) -> list[list[str]]:
@@ -374,30 +392,27 @@ def published_rows(own: Runs) -> list[list[str]]:
     rows = []
     for dataset, numbers in PUBLISHED.items():
         difference = numbers.difference
-        low, high = difference.low, difference.high
-        interval = f"{difference.value:+.2f} [{low:+.2f}, {high:+.2f}]"
+        interval = f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
         random, found = (f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in (numbers.random, numbers.found))
-        rows.append([f"{dataset}, full size, published", random, found, interval, verdict_of(low, high)])
-    searched, of_random = accuracies(own.metrics, "searched"), accuracies(own.metrics, "random")
-    if searched and of_random:
-        change = mean_difference(searched, of_random)
+        rows.append([f"{dataset}, full size, published", random, found, interval, published_verdict(difference)])
+    row, _ = summarise(own.metrics)
+    if row["p_value"] is not None:
         random, found = (
-            f"{points(mean_of_known(values), '')} ± {points(std(values), '')}" for values in (of_random, searched)
+            f"{points(row[f'{group}_mean'], '')} ± {points(row[f'{group}_std'], '')}"
+            for group in ("random", "searched")
         )
-        interval = points(change.change) + span(change.low, change.high)
-        rows.append([f"here, `{own.label}`", random, found, interval, verdict_of(change.low, change.high)])
+        change = f"{points(row['searched_mean'] - row['random_mean'])} (p = {row['p_value']:.2g})"
+        rows.append([f"here, `{own.label}`", random, found, change, own_verdict(own)])
     return rows
 
 
 def about_published(own: Runs) -> str:
     """Whether the runs here show what the published ones of the same kind show."""
-    change = mean_difference(accuracies(own.metrics, "searched"), accuracies(own.metrics, "random"))
-    here = verdict_of(change.low, change.high)
-    dataset = own.metrics[0]["dataset"]
+    here, dataset = own_verdict(own), own.metrics[0]["dataset"]
     published = PUBLISHED.get(dataset)
     if published is None:
         return f"There are no published numbers of {dataset} here. These runs: {here}."
-    there = verdict_of(published.difference.low, published.difference.high)
+    there = published_verdict(published.difference)
     same = "the same" if here == there else "something else"
     return (
         f"Yang et al. 2020 ({SOURCE}, {published.runs} networks an arm) at full size on {dataset}: {there}. These runs"
@@ -408,22 +423,17 @@ def about_published(own: Runs) -> str:
 # --- other ways to choose ---------------------------------------------------------------------------
 
 
-def strategy_rows(folder: Path, metrics: Sequence[Row]) -> list[list[str]]:
-    """Other ways to choose an arc from the same supernets, a row each; none where they were not tried."""
+def strategy_rows(runs: Runs, folder: Path) -> list[list[str]]:
+    """Ways to choose an arc from the same supernets, a row each; none where no others were tried."""
     best: dict[str, list[float]] = {}
     for path in sorted(folder.glob("search/s*/strategies.parquet")):
-        of_search: dict[str, float] = {}
         for row in read_table(path, "strategies"):
-            of_search[row["strategy"]] = max(of_search.get(row["strategy"], 0.0), row["valid_accuracy"])
-        for strategy, value in of_search.items():
-            best.setdefault(strategy, []).append(value)
+            if row["selected"]:
+                best.setdefault(row["strategy"], []).append(row["valid_accuracy"])
+    trained = reached(runs.metrics)
     rows = []
     for strategy, values in best.items():
-        names = {row["network"] for row in metrics if row["network"].startswith(f"{strategy}-s")}
-        trained = [row["test_accuracy"] for row in metrics if row["network"] in names]
-        if strategy == "policy":
-            trained = accuracies(metrics, "searched")
-        reached = mean_interval(trained) if trained else Estimate()
-        shown = "–" if reached.value is None else f"{100 * reached.value:.2f}{span(reached.low, reached.high)}"
+        mean = mean_interval(list(trained[strategy].values())) if strategy in trained else Estimate()
+        shown = "–" if mean.value is None else f"{points(mean.value, '')}{span(mean.low, mean.high)}"
         rows.append([f"`{strategy}`", f"{mean_of_known(values):.4f}", shown])
     return rows

@@ -26,7 +26,7 @@ from enas_core.analysis.budget import (
 from enas_core.analysis.comparison import summarise
 from enas_core.analysis.sentences import about_equal_hours
 from enas_core.analysis.statistics import mean_difference
-from enas_core.settings.networks import random_network, searched_network
+from enas_core.settings.networks import NamedNetwork, random_network, searched_network
 
 few = st.integers(0, 4).map(lambda value: value / 4)
 """Accuracies of which several are equal."""
@@ -171,17 +171,18 @@ def test_groups_of_many_arcs_give_about_the_same_error(monkeypatch):
 # --- columns of the comparison -------------------------------------------------------------------
 
 
-def row(name: str, role: str, search_seed: int | None, **values: Any) -> dict[str, Any]:
-    about = {"network": name, "role": role, "search_seed": search_seed, "seed": 1, "seconds": 100.0}
+def row(network: NamedNetwork, **values: Any) -> dict[str, Any]:
+    about = {"network": network.name, "role": network.role, "search_seed": network.search_seed}
+    about |= {"seed": 1, "seconds": 100.0}
     return row_of("metrics", **about | values)
 
 
 def experiment(found: int = 4, random: int = 24, search: float = 250.0, select: float | None = 75.0):
     """Rows of metrics: random arcs 0.50, 0.51, ... whose validation accuracy is the test accuracy less 0.01."""
-    rows = [row(*random_network(i), test_accuracy=0.5 + i / 100, valid_accuracy=0.49 + i / 100) for i in range(random)]
+    rows = [row(random_network(i), test_accuracy=0.5 + i / 100, valid_accuracy=0.49 + i / 100) for i in range(random)]
     for i in range(found):
         of_search = {"search_seconds": search, "select_seconds": select, "valid_accuracy": 0.7}
-        rows.append(row(*searched_network(i), test_accuracy=0.78 + i / 1000, **of_search))
+        rows.append(row(searched_network(i), test_accuracy=0.78 + i / 1000, **of_search))
     return rows
 
 

@@ -13,7 +13,8 @@ from rows import row_of
 
 from enas_core import compare
 from enas_core.files.tables import provenance, write_table
-from enas_core.settings.networks import random_network, searched_network
+from enas_core.settings.describe import describe
+from enas_core.settings.networks import NamedNetwork, random_network, searched_network
 from enas_core.settings.stages import stage_settings, to_json
 from enas_core.settings.workflow import load_workflow
 
@@ -71,12 +72,12 @@ class MadeUp:
         """A measurement of it."""
         return value + self.draw.gauss(0, 0.004)
 
-    def training(self, experiment: str, network: Any, arc: str, quality: float) -> dict[str, Any]:
+    def training(self, experiment: str, network: NamedNetwork, arc: str, quality: float) -> dict[str, Any]:
         """A row of metrics."""
-        name, role, search_seed = network
-        about = {"experiment": experiment, "trained_by": experiment, "dataset": "cifar10", "network": name}
-        about |= {"role": role, "search_seed": search_seed, "arc": arc, "seconds": 80.0, "shared_accuracy": 0.5}
-        about |= {"search_seconds": 1000.0 if role == "searched" else None, "params": 1000 + len(arc)}
+        about = {"experiment": experiment, "trained_by": experiment, "dataset": "cifar10", "network": network.name}
+        about |= {"role": network.role, "search_seed": network.search_seed, "arc": arc, "params": 1000 + len(arc)}
+        about |= {"seconds": 80.0, "search_seconds": 1000.0 if network.role == "searched" else None}
+        about |= {"shared_accuracy": 0.5}
         return row_of(
             "metrics", **about, test_accuracy=self.about(quality), valid_accuracy=self.about(quality), epochs=4
         )
@@ -161,6 +162,22 @@ def test_what_is_not_complete_is_said(tmp_path):
     page = (folder / "README.md").read_text()
     assert "**Not complete yet: `corrected, uniform`.**" in page
     assert "not complete yet." in page.split("## What did the controller buy?")[1].split("##")[0]
+
+
+def test_full_size_is_one_word_away():
+    """The variants of both experiments differ from it in the same settings."""
+    experiments = load_workflow(ROOT / "config.yaml").experiments
+    variants = runpy.run_path(str(COMPACT))["VARIANTS"]
+
+    def changed(name: str, ending: str) -> set[tuple[str, str]]:
+        of_base, of_variant = (
+            {(row.key, row.value) for row in describe(experiments[n])} for n in (name, name + ending)
+        )
+        return {(key, value) for key, value in of_variant - of_base if key != "baseline.from"}
+
+    for ending in variants:
+        assert changed("cifar10_full", ending) == changed("cifar10_compact", ending)
+        assert experiments["cifar10_full"].augment.valid_images > 0
 
 
 # --- the numbers of a page -----------------------------------------------------------------------

@@ -24,6 +24,7 @@ from enas_core.analysis.ablation import accuracy_from_scratch, values_of
 from enas_core.analysis.comparison import summarise
 from enas_core.analysis.sentences import about_equal_hours
 from enas_core.analysis.statistics import mean_of_known, std
+from enas_core.analysis.strategies import bought, bought_by_choosing
 from enas_core.files.tables import write_table
 from enas_core.settings.stages import AugmentStage, SearchStage, read_stage
 
@@ -51,7 +52,7 @@ TABLES = (
     *("search/s*/epochs.parquet", "search/s*/candidates.parquet", "search/s*/signal.parquet"),
     "search/s*/strategies.parquet",
 )
-FURTHER_SEEDS = "networks/random-*/seed*/epochs.parquet"
+FURTHER_SEEDS = "networks/random-[0-9]*/seed*/epochs.parquet"
 """Of random arcs that were trained again by hand, to see how much seeds differ."""
 
 COLUMNS = {
@@ -102,7 +103,8 @@ def page(folder: Path, name: str) -> str:
         controller = evidence.about_controller(base, variants[UNIFORM])
     row, reasons = summarise(base.metrics, base.checked)
     equal_hours = about_equal_hours(row, reasons)
-    strategies = evidence.strategy_rows(folder / name, base.metrics)
+    strategies = evidence.strategy_rows(base, folder / name)
+    said = [text for text in (bought(base.metrics), bought_by_choosing(base.metrics)) if text is not None]
     missing = [label for label in VARIANTS.values() if label not in variants]
 
     return TEXT.format(
@@ -118,7 +120,7 @@ def page(folder: Path, name: str) -> str:
             evidence.about_corrections(rows, "candidates_mean", "Candidates' accuracy")
             + evidence.about_corrections(rows, "kendall_tau", "Kendall's tau")
         ),
-        controller=listed([*controller, f"{equal_hours[0].upper()}{equal_hours[1:]}."]),
+        controller=listed([*controller, *(f"{text[0].upper()}{text[1:]}." for text in (*said, equal_hours))]),
         strategies=strategy_text(strategies),
         published=markdown(["", "random, %", "found, %", "difference, points", "shows"], evidence.published_rows(base)),
         published_words=evidence.about_published(base),
@@ -177,8 +179,9 @@ def size(folder: Path, base: Runs) -> str:
             f" {section.num_epochs} epochs over {images} images"
         )
     arcs = len(accuracy_from_scratch(base.metrics))
-    space = ", ".join(f"{key} {value}" for key, value in search.space_settings.model_dump().items())
-    return f"{space}; {'; '.join(parts)}; {arcs} random arcs, {len(base.searches)} search seeds a variant"
+    space = augment.space_settings.model_dump(exclude_unset=True)
+    parts = [", ".join(f"{key} {value}" for key, value in space.items()), *parts]
+    return f"{'; '.join(parts)}; {arcs} random arcs, {len(base.searches)} search seeds a variant"
 
 
 def variant_table(rows: list[dict], everything: list[Runs]) -> str:
@@ -220,7 +223,7 @@ TEXT = """# CIFAR-10 at a size that two cores reach: `{name}`
 
 Real images, the whole workflow, small networks: {size}. The variants differ in the search alone, and the same random arcs,
 trained from scratch once, judge all of them. Every number and every verdict here is computed from the tables beside this page;
-what these runs cannot show is called so, with how many would settle it. What holds at this size need not hold at full size.
+what these runs cannot show is called so, with how many would settle it (80 % power). What holds at this size need not hold at full size.
 {missing}
 ## Does the search learn?
 
@@ -240,6 +243,8 @@ after training from scratch, with 95 % intervals. The better half is the questio
 {seeds}
 
 ## Is found better than random?
+
+One-sided permutation tests, not corrected for the number of variants.
 
 {found}
 
