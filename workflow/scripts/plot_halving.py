@@ -18,7 +18,7 @@ else:
     keep = [row["keep"] for row in rows]
     by_chance = [row["n_survivors"] / row["n_random"] for row in rows]
     shares, losses = axes
-    shares.step(keep, [row["best_share"] for row in rows], color=reporting.ORANGE, label="of the best, kept")
+    shares.plot(keep, [row["best_share"] for row in rows], ".-", color=reporting.ORANGE, label="of the best, kept")
     shares.plot(keep, by_chance, ":", color=reporting.GREY, label="by chance")
     shares.plot(keep, [row["cost_share"] for row in rows], "--", color=reporting.BLUE, label="of the hours, paid")
     shares.set(title=f"Rungs after epoch {', '.join(rows[0]['rungs'].split())}", ylabel="share", ylim=(-0.02, 1.02))
