@@ -118,7 +118,8 @@ def halving_rows(epochs: Sequence[Sequence[Row]]) -> list[Row]:
         rows, reason = replay(trainings)
         rungs = rungs_of(trainings.learning_rate.tolist())
         about = {"n_random": len(trainings.test_accuracy), "rungs": " ".join(map(str, rungs)) or None}
-    return [about | row | {"remark": ""} for row in rows] or [about | {"remark": reason}]
+    no_replay: Row = dict.fromkeys(("keep", "n_survivors", "cost_share", "best_share", "regret"))
+    return [about | row | {"remark": reason} for row in rows or [no_replay]]
 
 
 def about_halving(rows: Sequence[Row]) -> str:

@@ -141,7 +141,7 @@ def test_what_cannot_be_replayed_says_why():
     ]:
         (row,) = halving_rows(epochs)
         assert row["remark"].startswith(part)
-        assert part in about_halving([row_of("halving", **row)])
+        assert part in about_halving([row])
 
 
 def put(folder: Path, name: str, role: str, rows: list[dict[str, Any]]) -> Path:
@@ -164,6 +164,14 @@ def test_the_stage_writes_a_row_for_every_share(tmp_path, capfd):
     assert "half of the 6 random arcs gone on after epoch 2 and 6" in said
     assert "kept 2 of the 2 best" in said
     assert said in " ".join(capfd.readouterr().err.split())  # lines of a terminal may be broken
+
+
+def test_the_stage_says_why_there_is_no_replay(tmp_path):
+    folder = put(tmp_path, "random-00", "random", epochs_of("random-00", 0.5, RATES))
+    out = tmp_path / "halving.parquet"
+    assert compare.main(["--networks", str(folder), "--halving-out", str(out)]) == 0
+    (row,) = read_table(out, "halving")
+    assert (row["keep"], row["n_random"], row["remark"]) == (None, 1, "needs at least 2 random arcs, there is 1")
 
 
 def test_people_are_told(tmp_path, capfd):
