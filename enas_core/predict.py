@@ -82,7 +82,7 @@ def predict(
 def line_of(answer: Answer) -> str:
     """What is printed of one image."""
     found = ", ".join(f"{name} {probability:.4f}" for name, probability in answer.classes)
-    return f"{answer.file.path}: {found}" + (f" ({', '.join(answer.changes)})" if answer.changes else "")
+    return f"{answer.file.name}: {found}" + (f" ({', '.join(answer.changes)})" if answer.changes else "")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from enas_core.console import UserError
 
 PARTS = ("train", "valid", "test")
 """What a source may be divided into; all but `train` may be missing."""
+
+UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of characters that no name has: control characters, halves of pairs, and ends of lines."""
 
 
 class Encoded(NamedTuple):
@@ -74,10 +78,15 @@ def require_classes(where: str, classes: list[str], labels: Mapping[str, NDArray
 
 def require_unlike(where: str, names: Iterable[str]) -> None:
     """Raise UserError where two names differ only in case, in the way that letters are encoded, or in what is between
-    words."""
+    words; and where one is no text that a table can hold and a line can show."""
     seen: dict[str, str] = {}
     for name in names:
-        key = "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter not in " _-")
+        if any(unicodedata.category(letter) in UNSEEN for letter in name):
+            raise UserError(
+                f"{where}: {name!a}: control characters, or bytes that are no UTF-8, in the name of a class"
+            )
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        key = re.sub(r"(?<!\d)[ _-]+|[ _-]+(?!\d)", "", folded)  # 1-1 is not 11
         if key in seen:
             raise UserError(f"{where}: {seen[key]!r} and {name!r}: two spellings of one class")
         seen[key] = name

@@ -27,6 +27,11 @@ class ImageFile(NamedTuple):
     class_name: str | None
     """The right answer; None: nobody knows it."""
 
+    @property
+    def name(self) -> str:
+        """As text: bytes that are no UTF-8 are shown by their codes."""
+        return os.fsencode(self.path).decode(errors="backslashreplace")
+
 
 class Answer(NamedTuple):
     """What became of one file."""
@@ -112,7 +117,7 @@ def _answered(
 
 def rows_of(answer: Answer) -> Iterator[dict[str, Any]]:
     """Rows of the table `predictions`: one for each of the likeliest classes, or one that says why there are none."""
-    about: dict[str, Any] = {"file": os.fspath(answer.file.path), "class": answer.file.class_name}
+    about: dict[str, Any] = {"file": answer.file.name, "class": answer.file.class_name}
     if answer.problem is not None:
         yield about | {"error": answer.problem}
     for rank, (name, probability) in enumerate(answer.classes, start=1):

@@ -131,6 +131,32 @@ def test_other_logits_are_an_error_and_leave_no_file(file_format, wrong, tmp_pat
     assert (tmp_path / "net").read_text() == "as it was"
 
 
+@pytest.mark.parametrize("times", [0.5, 2])
+def test_rounding_is_no_error(times, tmp_path, monkeypatch):
+    """Where the network itself is not exact, half of what that allows is accepted, and twice as much is not."""
+    network = trained(arc=SMALL, size=8)
+    monkeypatch.setattr(exported, "_rounding", lambda *_: 0.01)
+    wrong = times * exported.ROUNDINGS * 0.01
+    forward = exported.Normalising.forward
+    monkeypatch.setattr(exported.Normalising, "forward", lambda self, images: forward(self, images) + wrong)
+    if times < 1:
+        found = export_network(network, tmp_path / "net", "torch", "uint8", some_images(network))
+        assert found == pytest.approx(wrong, rel=1e-3)
+    else:
+        with pytest.raises(RunError, match=r"differ from the network's by 0\.08 .*, 0\.04 is allowed"):
+            export_network(network, tmp_path / "net", "torch", "uint8", some_images(network))
+
+
+def test_the_rounding_of_a_network_is_that_of_its_numbers():
+    network = trained(arc=SMALL, size=8)
+    images = network.normalised(torch.from_numpy(some_images(network)))
+    with torch.no_grad():
+        rounding = exported._rounding(network, images, network(images))
+        assert 0 < rounding < 1e-4
+        assert exported._rounding(network, images, network(images) + 1) == pytest.approx(1, abs=1e-4)
+    assert network.fc.weight.dtype == torch.float32
+
+
 def test_a_file_that_is_right_for_one_image_alone_is_refused(tmp_path, monkeypatch):
     """The batches that are compared are of 1 and of 7."""
     network = trained(arc=SMALL, size=8)

@@ -145,6 +145,13 @@ def made(place):
     return lambda folder: (folder / place).mkdir(parents=True)
 
 
+def test_what_is_between_digits_tells_classes_apart(tmp_path, photos):
+    for part in ("train", "test"):
+        (photos / part / "cat").rename(photos / part / "1-1")
+        (photos / part / "dog").rename(photos / part / "11")
+    assert prepare(own(), photos, tmp_path / "out")["classes"] == ["1-1", "11"]
+
+
 MISTAKES = {
     "no train": (moved("train", "tra1n"), ["photos: needs a folder train", "is test, tra1n"]),
     "a file for a folder": (
@@ -156,6 +163,11 @@ MISTAKES = {
     "an empty class of the test part": (made("test/fox"), ["test/fox: an empty class"]),
     "a class to test only": (moved("train/dog", "dog"), ["class 'dog' is in the part test only"]),
     "one class": (lambda f: (moved("train/dog", "a")(f), moved("test/dog", "b")(f)), ["needs two classes or more"]),
+    "a name of other bytes": (
+        lambda f: os.rename(f / "train/cat", os.fsencode(f / "train") + b"/caf\xe9"),
+        [r"'caf\udce9': control characters, or bytes that are no UTF-8, in the name of a class"],
+    ),
+    "a name of two lines": (moved("train/cat", "train/c\nat"), [r"'c\nat': control characters"]),
     "case": (moved("test/cat", "test/Cat"), ["'Cat' and 'cat': two spellings of one class"]),
     "spaces": (
         lambda f: (moved("train/cat", "train/sea_lion")(f), moved("test/cat", "test/sea lion")(f)),

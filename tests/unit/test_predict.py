@@ -243,6 +243,16 @@ def test_a_batch_of_nothing_but_damaged_images(network_file, folder, tmp_path, c
     assert len(read_table(tmp_path / "p.parquet", "predictions")) == 7
 
 
+def test_names_of_other_bytes(network_file, folder, tmp_path, capsys):
+    os.rename(folder / "4.png", os.fsencode(folder) + b"/caf\xe9.png")
+    path, _ = network_file(3)
+    assert run(capsys, path, folder, "--out", tmp_path / "p.parquet")[0] == 0
+    names = {row["file"].removeprefix(f"{folder}/") for row in read_table(tmp_path / "p.parquet", "predictions")}
+    assert r"caf\xe9.png" in names
+    _, lines, _ = run(capsys, path, folder)
+    assert any(line.startswith(rf"{folder}/caf\xe9.png: ") for line in lines)
+
+
 def test_a_folder_without_images(network_file, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.txt").write_text("no image")

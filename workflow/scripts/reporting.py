@@ -53,6 +53,7 @@ STYLE = {
     "scatter.edgecolors": "white",  # neighbours stay apart
     "legend.frameon": False,
     "figure.facecolor": "white",
+    "text.parse_math": False,  # classes and networks may be called anything, "$" included
     "svg.hashsalt": "enas",  # equal data give equal files
 }
 
