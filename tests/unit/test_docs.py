@@ -118,3 +118,9 @@ def test_every_rule_is_in_the_table_of_stages():
     stages = {name for name in rules - HELPERS if not name.startswith("plot_")}
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/files.md").read_text(), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == stages
+
+
+def test_pictures_are_small():
+    pictures = [path for path in (ROOT / "docs").rglob("*.png")]
+    assert pictures
+    assert [name_of(path) for path in pictures if path.stat().st_size >= 300_000] == []
