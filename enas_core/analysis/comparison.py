@@ -119,7 +119,7 @@ def summarise(metrics: Sequence[Row], checked: Row | None = None) -> tuple[Row, 
     """The row of `comparison`, and for some of its columns why they are null, or what they cannot show. `checked` holds
     the columns that come from the searches; without it they are null.
 
-    `p_value` is that of the permutation test against a higher mean of the searched networks, `searched_std` and
+    `p_value` is that of the permutation test against a higher mean of the found networks, `searched_std` and
     `random_std` are standard deviations between networks. `search_hours` and `select_hours` are those of all searches
     and of their choices of an arc, `train_hours` those of all trainings of any role. `precision_at_k` and `regret_at_k`
     judge the first k networks by shared accuracy; see `enas_core.analysis.ranking.top_k`. What the same hours

@@ -92,6 +92,16 @@ class Results:
         return self._all("search/s*/signal.parquet", "signal")
 
     @cached_property
+    def strategies(self) -> pd.DataFrame:
+        """One row an evaluation of each way to choose an arc."""
+        return self._all("search/s*/strategies.parquet", "strategies")
+
+    @cached_property
+    def ablation(self) -> pd.DataFrame:
+        """One row a search of each variant of the experiment."""
+        return self._one("ablation.parquet", "ablation")
+
+    @cached_property
     def classes(self) -> pd.DataFrame:
         """One row a class, of the final network's answers to the test images."""
         return self._one("classes.parquet", "classes")

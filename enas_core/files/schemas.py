@@ -228,7 +228,7 @@ METRICS = Table(
         "params": PARAMS,
         "macs": MACS,
         "shared_accuracy": fraction(
-            "Shared accuracy: by the own supernet for a searched arc, else the mean over the search seeds; null"
+            "Shared accuracy: by the own supernet for a found arc, else the mean over the search seeds; null"
             " where none has scored it.",
             null=True,
         ),

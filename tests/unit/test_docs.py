@@ -94,3 +94,33 @@ def test_every_room_is_in_the_table_of_rooms():
         for name in re.findall(r"`(.*?)`", names)
         if not (ROOT / "enas_core" / room / name).exists()
     ] == []
+
+
+HELPERS = {
+    "all",
+    "resolve_config",
+    "check_images",
+    "random_arc",
+    "named_arc",
+    "draw_cell",
+    "write_tables",
+    "report_files",
+}
+"""Rules that only serve others, besides those that draw figures."""
+
+
+def test_every_rule_is_in_the_table_of_stages():
+    rules = {
+        name
+        for path in ROOT.glob("workflow/rules/*.smk")
+        for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+    }
+    stages = {name for name in rules - HELPERS if not name.startswith("plot_")}
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/files.md").read_text(), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == stages
+
+
+def test_pictures_are_small():
+    pictures = [path for path in (ROOT / "docs").rglob("*.png")]
+    assert pictures
+    assert [name_of(path) for path in pictures if path.stat().st_size >= 300_000] == []

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from answers import write_answers
 from earlier import ARCHIVES, unpack
+from rows import row_of
 
 import enas_core
 from enas_core.console import UserError
+from enas_core.files.tables import write_table
 
 CONFUSION = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 5]])
 CLASSES = ["b", "a", "c"]
@@ -96,3 +98,11 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path):
 def test_all_tables_are_frames(results):
     names = ["metrics", "comparison", "candidates", "epochs", "search_epochs", "signal", "classes", "final"]
     assert all(isinstance(getattr(results, name), pd.DataFrame) for name in names)
+
+
+def test_tables_that_only_some_experiments_have(tmp_path):
+    for name, kind in (("search/s1/strategies.parquet", "strategies"), ("ablation.parquet", "ablation")):
+        write_table(tmp_path / name, kind, [row_of(kind)], {})
+    results = enas_core.results(tmp_path)
+    assert len(results.strategies) == len(results.ablation) == 1
+    assert results.ablation["seed"].dtype == "Int64"
