@@ -124,9 +124,10 @@ def _ablation(experiment: Finished) -> Point:
 
 def _same_protocol(experiment: Finished) -> Point:
     epochs = {row["epochs"] for row in experiment.metrics if row["epochs"] is not None}
+    many = "epoch" if epochs == {1} else "epochs"
     return Point(
         "Use the same evaluation protocol for the methods being compared",
-        f"Found, random and named networks are trained alike, for {_listed(epochs)} epochs; test accuracy is the last"
+        f"Found, random and named networks are trained alike, for {_listed(epochs)} {many}; test accuracy is the last"
         " epoch's and chooses nothing.",
         kept=len(epochs) <= 1,
     )
@@ -147,8 +148,11 @@ def _random(experiment: Finished) -> Point:
         return Point(practice, "No random network was trained: `baseline.num_arcs` says how many.", kept=False)
     sampler = experiment.setting("random_arcs.sampler")
     drawn = "" if sampler is None else f" (sampler {sampler})"
-    networks = f"{count} random networks{drawn}, trained like the found ones" if count != 1 else "One random network"
-    return Point(practice, f"{networks}; in the search, random arcs are scored beside the policy's candidates.")
+    networks = "1 random network" if count == 1 else f"{count} random networks"
+    sampling = f"{networks}{drawn}, trained like the found ones; their arcs are scored beside the policy's candidates."
+    return Point(
+        practice, sampling, "Random search in as many hours, where you claim that the search is worth its own."
+    )
 
 
 def _several_runs(experiment: Finished) -> Point:

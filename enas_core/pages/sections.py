@@ -15,7 +15,7 @@ from enas_core.pages.arcs import about_network, draw_arc
 from enas_core.pages.checklist import checklist
 from enas_core.pages.comparison import comparison_table
 from enas_core.pages.contents import classes_table, makers_table, networks_table, settings_tables
-from enas_core.pages.figures import inline
+from enas_core.pages.figures import inline, width_of
 from enas_core.pages.finished import Finished
 
 Data = dict[str, Any]
@@ -33,11 +33,19 @@ class Section(NamedTuple):
 MANY_PICTURES = 24
 """Found networks that are drawn; the table has all of them."""
 
+WIDE = 800
+"""Pictures of more pixels than so many get the whole width of the page."""
+
 
 def picture(experiment: Finished, row: Row, place: str) -> Data:
     """The arc of a training: drawn, and what is known of its network. `place`: where on the page it stands."""
-    svg = inline(draw_arc(row), f"{experiment.anchor}-{place}-{row['network']}", f"arc {row['arc']}")
-    return {"svg": svg, "about": about_network(row), "arc": row["arc"]}
+    drawn = draw_arc(row)
+    return {
+        "svg": inline(drawn, f"{experiment.anchor}-{place}-{row['network']}", f"arc {row['arc']}"),
+        "wide": width_of(drawn) > WIDE,
+        "about": about_network(row),
+        "arc": row["arc"],
+    }
 
 
 def first_page(experiment: Finished) -> Data:

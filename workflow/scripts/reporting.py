@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 
 class Look(NamedTuple):
@@ -97,7 +97,7 @@ def legend(ax: Axes, **options: Any) -> None:
 
 def percent(axis: Axis) -> None:
     """Fractions on an axis are written per cent."""
-    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.4g} %"))
 
 
 def percent_of_logarithm(ax: Axes) -> None:
@@ -108,7 +108,7 @@ def percent_of_logarithm(ax: Axes) -> None:
     ticks = [digit * 10.0**power for power in range(-5, 1) for digit in (1, 2, 3, 4, 5, 7)]
     ax.set_yticks([tick for tick in ticks if low <= tick <= high])
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:g} %"))
+    percent(ax.yaxis)
     ax.set_ylim(low, high)
 
 
