@@ -19,6 +19,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from enas_core.analysis.statistics import std
+
 
 class Look(NamedTuple):
     """How a group of networks is drawn: told apart by marker and line as well as by colour."""
@@ -86,6 +88,14 @@ def points(ax: Axes, x: Sequence[float], y: Sequence[float], size: float, look: 
     """The marks of a group of networks."""
     many = len(x) > MANY_POINTS
     ax.scatter(x, y, size, look.colour, marker=look.marker, rasterized=many, **options)
+
+
+def group_mean(ax: Axes, x: float, values: Sequence[float], colour: str) -> None:
+    """The mean of a group over its marks, around `x`, and a band of a standard deviation to either side."""
+    ends, mean, deviation = [x - 0.33, x + 0.33], float(np.mean(values)), std(values)
+    ax.plot(ends, [mean, mean], color=INK, lw=2, zorder=4)
+    if deviation is not None:
+        ax.fill_between(ends, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0)
 
 
 def legend(ax: Axes, **options: Any) -> None:
