@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from enas_core.analysis.statistics import MIN_SEARCHED
 from enas_core.pages.finished import Finished
-from enas_core.pages.numbers import duration
+from enas_core.pages.numbers import duration, percent
 
 State = Literal["kept", "open", "not kept"]
 
@@ -149,10 +149,13 @@ def _random(experiment: Finished) -> Point:
     sampler = experiment.setting("random_arcs.sampler")
     drawn = "" if sampler is None else f" (sampler {sampler})"
     networks = "1 random network" if count == 1 else f"{count} random networks"
-    sampling = f"{networks}{drawn}, trained like the found ones; their arcs are scored beside the policy's candidates."
-    return Point(
-        practice, sampling, "Random search in as many hours, where you claim that the search is worth its own."
-    )
+    sampling = f"{networks}{drawn}, trained like the found ones. Random search at equal hours:"
+    best = experiment.summary[0]["equal_hours_accuracy"]
+    if best is None:
+        reasons = experiment.summary[1]
+        why = reasons.get("equal_hours_accuracy") or reasons.get("equal_hours_k") or "not known"
+        return Point(practice, f"{sampling} {why}.", "What as many hours of random search would have found.")
+    return Point(practice, f"{sampling} its best by validation accuracy is expected to reach {percent(best)}.")
 
 
 def _several_runs(experiment: Finished) -> Point:
@@ -197,11 +200,12 @@ def _tuning(experiment: Finished) -> Point:
 
 def _time(experiment: Finished) -> Point:
     summary, _ = experiment.summary
-    times = {"all searches": summary["search_hours"], "all trainings": summary["train_hours"]}
-    known = [f"{what} {duration(3600 * hours)}" for what, hours in times.items() if hours is not None]
+    times = {"searches": "search_hours", "selections": "select_hours", "trainings": "train_hours"}
+    hours = {what: summary[column] for what, column in times.items()}
+    known = [f"all {what} {duration(3600 * spent)}" for what, spent in hours.items() if spent is not None]
     return Point(
         "Report the time for the entire end-to-end NAS method",
-        f"Device time of the epochs: {', '.join(known) or 'not known'}.",
+        f"Device time: {', '.join(known) or 'not known'}.",
         kept=len(known) == len(times),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -59,10 +60,18 @@ def first_page(experiment: Finished) -> Data:
         "found": None if found is None else picture(experiment, found, "first"),
         "accuracy": experiment.accuracy,
         "test_images": experiment.test_images,
+        "cost": cost(summary),
         "figure": experiment.figure("found_vs_random", "test accuracy of found and of random networks"),
         "network": experiment.folder / "final.pt",
         "portable": experiment.folder / "final.onnx",
     }
+
+
+def cost(summary: Row) -> dict[str, float | None]:
+    """Device time, seconds; None where it is not known."""
+    columns = {"searches": "search_hours", "selections": "select_hours", "trainings": "train_hours"}
+    parts = {what: None if summary[name] is None else 3600 * summary[name] for what, name in columns.items()}
+    return {"all": math.fsum(seconds for seconds in parts.values() if seconds is not None), **parts}
 
 
 def comparison(experiment: Finished) -> Data:
