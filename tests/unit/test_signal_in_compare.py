@@ -31,7 +31,7 @@ def trainings(shared: list[float], test: list[float]) -> list[dict[str, Any]]:
     """Rows of metrics."""
     rows = []
     for i, (own, tested) in enumerate(zip(shared, test, strict=True)):
-        name, role, seed = searched_network(i) if i == 0 else random_network(i)
+        name, role, seed, *_ = searched_network(i) if i == 0 else random_network(i)
         row = row_of("metrics", experiment="x", dataset="digits", network=name)
         row |= {"role": role, "search_seed": seed, "seed": 1, "shared_accuracy": own, "test_accuracy": tested}
         rows.append(row | {"seconds": 1.0})
