@@ -88,7 +88,7 @@ def test_everything_that_is_there_is_shown(digits):
 def add_everything(folder):
     """Figures, settings, checks and classes beside the tables."""
     (folder / "report").mkdir()
-    for name in ("found_vs_random", "strategies", "search", "augment", "ablation"):
+    for name in ("found_vs_random", "strategies", "budget", "search", "augment", "ablation"):
         shutil.copy(EVIDENCE / "ablation.svg", folder / f"report/{name}.svg")
     experiment = load_workflow(ROOT / "config.yaml").experiments["digits"]
     (folder / "config").mkdir()
