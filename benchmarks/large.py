@@ -1,5 +1,5 @@
-"""What a large comparison costs when all of its networks are trained: unlocking, comparing, figures, the report,
-running again with nothing to do, and planning.
+"""What a large comparison costs when all of its networks are trained: unlocking, comparing, figures, the page of the
+experiment, Snakemake's report, running again with nothing to do, and planning.
 
     python benchmarks/large.py [--quick] [--sizes 100 1000 10000]
 
@@ -27,7 +27,8 @@ QUICK = (100, 1_000)
 HEADLINE = 1_000
 RESULTS = "results/large"
 COMPARISON, REPORT_FILES = f"{RESULTS}/comparison.parquet", f"{RESULTS}/report/complete"
-TARGETS = ["--", COMPARISON, REPORT_FILES]
+PAGE = f"{RESULTS}/report.html"
+TARGETS = ["--", COMPARISON, REPORT_FILES, PAGE]
 WORKFLOW = ["--snakefile", str(ROOT / "Snakefile")]
 
 
@@ -40,6 +41,7 @@ def commands(cores: int) -> dict[str, list[str]]:
         "unlock": [*snakemake, "--unlock", *TARGETS],
         "compare": [*run, "--", COMPARISON],
         "figures": [*run, "--", REPORT_FILES],
+        "page": [*run, "--", PAGE],
         "report": [*snakemake, "--report", "report.html", *TARGETS],
         "rerun": [*run, *TARGETS],
         "dry run": [*run, "--dry-run", *TARGETS],
@@ -63,7 +65,8 @@ def measure(networks: int, cores: int) -> list[dict[str, Any]]:
                 f" {done.peak_megabytes:.0f} MB",
                 flush=True,
             )
-        table.append({"networks": networks, "what": "report.html (MB)", "size": megabytes(folder / "report.html")})
+        for what, path in {"report (MB)": folder / "report.html", "page (MB)": folder / PAGE}.items():
+            table.append({"networks": networks, "what": what, "size": megabytes(path)})
     return table
 
 

@@ -66,7 +66,7 @@ def sentence(confusion: NDArray[np.int64], classes: Sequence[str]) -> str:
     rows = [row for row in class_rows(confusion, classes) if row["accuracy"] is not None]
     worst = min(rows, key=lambda row: row["accuracy"])
     return (
-        f"accuracy {confusion.trace() / total:.4f}, mean over the classes {balanced_accuracy(confusion):.4f}; always"
-        f" answering {classes[commonest]} would give {images[commonest] / total:.4f} and {1 / len(rows):.4f}; the worst"
-        f" class is {worst['class']}, {worst['accuracy']:.4f} of {worst['test_images']} images"
+        f"accuracy {confusion.trace() / total:.1%}, mean over the classes {balanced_accuracy(confusion):.1%}; always"
+        f" answering {classes[commonest]} would give {images[commonest] / total:.1%} and {1 / len(rows):.1%}; the worst"
+        f" class is {worst['class']}, {worst['accuracy']:.1%} of {worst['test_images']} images"
     )

@@ -95,7 +95,7 @@ def about_signal(row: Row, reasons: Mapping[str, str]) -> str:
         text += f"; search seeds agree by {in_words(row['agreement'], row['agreement_low'], row['agreement_high'])}"
     text += f"; {_about_truth(row, reasons)}"
     if row["k"] is not None:
-        text += f"; the best of its first {row['k']} loses {row['regret_at_k']:.4f} to the best of all"
+        text += f"; the best of its first {row['k']} loses {100 * row['regret_at_k']:.2f} points to the best of all"
     return text
 
 

@@ -153,8 +153,8 @@ def weakest(checks: Sequence[Row]) -> Row:
 
 def sentence(verdict: str, row: Row) -> str:
     """What a verdict means, in words; `row` holds the candidates' accuracies, `chance` and the reliability."""
-    span = f"candidates {row['candidates_low']:.2f} to {row['candidates_high']:.2f}"
-    against = f"where guessing gives {row['chance']:.2f}"
+    span = f"candidates {100 * row['candidates_low']:.1f} to {100 * row['candidates_high']:.1f} %"
+    against = f"where guessing gives {100 * row['chance']:.1f} %"
     if verdict == "at chance":
         return (
             f"the shared weights have not learned: {span} {against};"

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from enas_core.analysis.statistics import MIN_SEARCHED
 from enas_core.pages.finished import Finished
-from enas_core.pages.numbers import duration
+from enas_core.pages.numbers import duration, percent
 
 State = Literal["kept", "open", "not kept"]
 
@@ -124,9 +124,10 @@ def _ablation(experiment: Finished) -> Point:
 
 def _same_protocol(experiment: Finished) -> Point:
     epochs = {row["epochs"] for row in experiment.metrics if row["epochs"] is not None}
+    many = "epoch" if epochs == {1} else "epochs"
     return Point(
         "Use the same evaluation protocol for the methods being compared",
-        f"Found, random and named networks are trained alike, for {_listed(epochs)} epochs; test accuracy is the last"
+        f"Found, random and named networks are trained alike, for {_listed(epochs)} {many}; test accuracy is the last"
         " epoch's and chooses nothing.",
         kept=len(epochs) <= 1,
     )
@@ -147,8 +148,14 @@ def _random(experiment: Finished) -> Point:
         return Point(practice, "No random network was trained: `baseline.num_arcs` says how many.", kept=False)
     sampler = experiment.setting("random_arcs.sampler")
     drawn = "" if sampler is None else f" (sampler {sampler})"
-    networks = f"{count} random networks{drawn}, trained like the found ones" if count != 1 else "One random network"
-    return Point(practice, f"{networks}; in the search, random arcs are scored beside the policy's candidates.")
+    networks = "1 random network" if count == 1 else f"{count} random networks"
+    sampling = f"{networks}{drawn}, trained like the found ones. Random search at equal hours:"
+    best = experiment.summary[0]["equal_hours_accuracy"]
+    if best is None:
+        reasons = experiment.summary[1]
+        why = reasons.get("equal_hours_accuracy") or reasons.get("equal_hours_k") or "not known"
+        return Point(practice, f"{sampling} {why}.", "What as many hours of random search would have found.")
+    return Point(practice, f"{sampling} its best by validation accuracy is expected to reach {percent(best)}.")
 
 
 def _several_runs(experiment: Finished) -> Point:
@@ -193,11 +200,12 @@ def _tuning(experiment: Finished) -> Point:
 
 def _time(experiment: Finished) -> Point:
     summary, _ = experiment.summary
-    times = {"all searches": summary["search_hours"], "all trainings": summary["train_hours"]}
-    known = [f"{what} {duration(3600 * hours)}" for what, hours in times.items() if hours is not None]
+    times = {"searches": "search_hours", "selections": "select_hours", "trainings": "train_hours"}
+    hours = {what: summary[column] for what, column in times.items()}
+    known = [f"all {what} {duration(3600 * spent)}" for what, spent in hours.items() if spent is not None]
     return Point(
         "Report the time for the entire end-to-end NAS method",
-        f"Device time of the epochs: {', '.join(known) or 'not known'}.",
+        f"Device time: {', '.join(known) or 'not known'}.",
         kept=len(known) == len(times),
     )
 

@@ -52,7 +52,7 @@ SETTINGS = (
     Column("value", "value", kind="code"),
     Column("default", "default", kind="code"),
     Column("meaning", "meaning", kind="text"),
-    Column("stages", "seen by", kind="text"),
+    Column("stages", "seen by"),
 )
 
 

@@ -15,7 +15,9 @@ COLOURS = {
     "#fafafa": "card",
     "#e8e8e8": "grid",
     "#e4e4e4": "grid",
+    "#56b4e9": "sky",
     "#0072b2": "blue",
+    "#e69f00": "yellow",
     "#d55e00": "orange",
     "#009e73": "green",
     "#cc79a7": "purple",
@@ -35,6 +37,12 @@ def inline(svg: str, name: str, label: str) -> Markup:
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(role|width|height)="[^"]*"', "", head)
     return Markup(f'{head} role="img" aria-label="{html.escape(label)}">{rest}')
+
+
+def width_of(svg: str) -> float:
+    """Width of a picture, in units of its own."""
+    viewed = re.search(r'viewBox="\S+ \S+ (\S+) ', svg)
+    return float(viewed[1]) if viewed else 0.0
 
 
 def _of_the_page(colour: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ there is nothing in their place, and a section leaves out what it would show of 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,14 +95,18 @@ class Finished:
         """Test accuracy of the final network with its binomial interval."""
         if self.found is None:
             return Estimate(reason="no found network is trained")
-        if not self.classes:
-            return Estimate(self.found["test_accuracy"], reason="the number of test images is not recorded")
-        return binomial_interval(sum(row["correct"] for row in self.classes), self.test_images)
+        accuracy = self.found["test_accuracy"]
+        if self.test_images is None:
+            return Estimate(accuracy, reason="the number of test images is not known")
+        return binomial_interval(round(accuracy * self.test_images), self.test_images)
 
-    @property
-    def test_images(self) -> int:
-        """So many the final network has answered."""
-        return sum(row["test_images"] for row in self.classes)
+    @functools.cached_property
+    def test_images(self) -> int | None:
+        """How many there are; None where neither the images' manifest nor the table of classes says so."""
+        if self.classes:
+            return sum(row["test_images"] for row in self.classes)
+        manifest = self.folder / "data/manifest.json"
+        return int(json.loads(manifest.read_text())["images"]["test"]) if manifest.exists() else None
 
     @functools.cached_property
     def settings(self) -> list[Setting]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from enas_core.pages.arcs import about_network, draw_arc
 from enas_core.pages.checklist import checklist
 from enas_core.pages.comparison import comparison_table
 from enas_core.pages.contents import classes_table, makers_table, networks_table, settings_tables
-from enas_core.pages.figures import inline
+from enas_core.pages.figures import inline, width_of
 from enas_core.pages.finished import Finished
 
 Data = dict[str, Any]
@@ -33,11 +34,19 @@ class Section(NamedTuple):
 MANY_PICTURES = 24
 """Found networks that are drawn; the table has all of them."""
 
+WIDE = 800
+"""Pictures of more pixels than so many get the whole width of the page."""
+
 
 def picture(experiment: Finished, row: Row, place: str) -> Data:
     """The arc of a training: drawn, and what is known of its network. `place`: where on the page it stands."""
-    svg = inline(draw_arc(row), f"{experiment.anchor}-{place}-{row['network']}", f"arc {row['arc']}")
-    return {"svg": svg, "about": about_network(row), "arc": row["arc"]}
+    drawn = draw_arc(row)
+    return {
+        "svg": inline(drawn, f"{experiment.anchor}-{place}-{row['network']}", f"arc {row['arc']}"),
+        "wide": width_of(drawn) > WIDE,
+        "about": about_network(row),
+        "arc": row["arc"],
+    }
 
 
 def first_page(experiment: Finished) -> Data:
@@ -51,10 +60,18 @@ def first_page(experiment: Finished) -> Data:
         "found": None if found is None else picture(experiment, found, "first"),
         "accuracy": experiment.accuracy,
         "test_images": experiment.test_images,
+        "cost": cost(summary),
         "figure": experiment.figure("found_vs_random", "test accuracy of found and of random networks"),
         "network": experiment.folder / "final.pt",
         "portable": experiment.folder / "final.onnx",
     }
+
+
+def cost(summary: Row) -> dict[str, float | None]:
+    """Device time, seconds; None where it is not known."""
+    columns = {"searches": "search_hours", "selections": "select_hours", "trainings": "train_hours"}
+    parts = {what: None if summary[name] is None else 3600 * summary[name] for what, name in columns.items()}
+    return {"all": math.fsum(seconds for seconds in parts.values() if seconds is not None), **parts}
 
 
 def comparison(experiment: Finished) -> Data:

@@ -34,3 +34,8 @@ class Table:
     title: str = ""
     note: str = ""
     """Below the title."""
+
+    @property
+    def shown_columns(self) -> list[Column]:
+        """Those that say something of any row."""
+        return [column for column in self.columns if any(row[column.key] not in (None, "") for row in self.rows)]

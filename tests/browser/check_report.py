@@ -1,4 +1,6 @@
-"""The report in a real browser (`make test-browser`; it needs Chromium with its driver, and selenium)."""
+"""Both reports in a real browser (`make test-browser`; it needs Chromium with its driver, and selenium).
+
+Snakemake's, and the page of one or several experiments."""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ SUBCATEGORIES = ["1 Result", "2 Search", "3 Training", "4 Cells", "5 Settings"]
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of two experiments."""
     folder = tmp_path_factory.mktemp("report")
-    targets = [f"results/{name}/report/complete" for name in EXPERIMENTS]
+    targets = [f"results/{name}/{file}" for name in EXPERIMENTS for file in ("report.html", "report/complete")]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-d", str(folder)]
     command += ["--configfile", str(ROOT / "tests/configs/tiny.yaml"), "--cores", "2", "--quiet", "--"]
     subprocess.run([*command, *targets], check=True)
@@ -38,9 +40,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "results/report.html"
 
 
-@pytest.fixture(scope="module")
-def browser(report: Path) -> Iterator[WebDriver]:
-    """A browser without a network, with the report loaded."""
+def start_browser() -> WebDriver:
+    """A browser without a network."""
     options = webdriver.ChromeOptions()
     for argument in (
         "--headless=new",
@@ -51,7 +52,13 @@ def browser(report: Path) -> Iterator[WebDriver]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     options.binary_location = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(os.environ.get("CHROMEDRIVER", "/usr/bin/chromedriver")))
+    return webdriver.Chrome(options, webdriver.ChromeService(os.environ.get("CHROMEDRIVER", "/usr/bin/chromedriver")))
+
+
+@pytest.fixture(scope="module")
+def browser(report: Path) -> Iterator[WebDriver]:
+    """A browser with Snakemake's report loaded."""
+    driver = start_browser()
     driver.get(report.as_uri())
     WebDriverWait(driver, 60).until(lambda d: d.find_elements(By.LINK_TEXT, "tiny"))
     yield driver
@@ -141,6 +148,102 @@ def test_too_few_networks_are_said_to_be_too_few(results: dict[str, Any]) -> Non
     page = content(results["results/tiny/report/comparison.html"])
     assert "cannot give less than 0.333; p &lt; 0.05 needs at least 20 random networks" in page
     assert "an interval needs at least" in page
+
+
+# --- the page of an experiment ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pages(report: Path) -> Iterator[WebDriver]:
+    """A browser for the pages, which lie beside the report."""
+    subprocess.run(
+        [sys.executable, "-m", "enas_core.report", *EXPERIMENTS, "--out", "both.html"],
+        cwd=report.parent,
+        check=True,
+    )
+    driver = start_browser()
+    yield driver
+    driver.quit()
+
+
+PAGES = ["tiny/report.html", "tiny_transfer/report.html", "both.html"]
+
+
+def show(driver: WebDriver, page: Path, width: int, scheme: str) -> None:
+    """Load a page in a window of this width and in the colour scheme `light` or `dark`, and unfold all of it."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    driver.get(page.as_uri())
+    driver.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [800, 1200])
+def test_nothing_is_wider_than_the_window(pages: WebDriver, report: Path, name: str, width: int) -> None:
+    show(pages, report.parent / name, width, "light")
+    assert pages.execute_script("return document.documentElement.scrollWidth") <= width
+    if width == 1200:  # in a narrower one, a table may be scrolled
+        wide = "return [...document.querySelectorAll('.scroll')].filter(t => t.scrollWidth > t.clientWidth).length"
+        assert pages.execute_script(wide) == 0
+
+
+CONTRAST = """
+const light = colour => {
+  const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
+    .map(part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+};
+const paper = light(getComputedStyle(document.body).backgroundColor);
+const contrast = colour => {
+  const [low, high] = [light(colour), paper].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+};
+return [...document.querySelectorAll("h1, h2, p, td, dd, dt, figcaption, summary, .state, svg text")]
+  .map(part => [part.textContent, getComputedStyle(part)])
+  .map(([text, style]) => [text, contrast(style.fill !== "rgb(0, 0, 0)" ? style.fill : style.color)])
+  .filter(([text, value]) => value < 4.4);
+"""
+"""Texts that can hardly be read on the page's background: WCAG 2.2 asks for a contrast of 4.5."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_can_be_read(pages: WebDriver, report: Path, scheme: str) -> None:
+    show(pages, report.parent / "tiny/report.html", 1200, scheme)
+    paper = pages.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 25, 29)"}[scheme]
+    assert pages.execute_script(CONTRAST) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_picture_is_drawn(pages: WebDriver, report: Path, name: str) -> None:
+    show(pages, report.parent / name, 1200, "light")
+    sizes = pages.execute_script(
+        "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)"
+    )
+    assert len(sizes) > 8
+    assert min(sizes) > 300
+
+
+def test_the_first_page_is_seen_without_scrolling(pages: WebDriver, report: Path) -> None:
+    show(pages, report.parent / "tiny/report.html", 1200, "light")
+    for part in ("h1", ".numbers", ".arc svg"):
+        assert pages.execute_script(f"return document.querySelector('{part}').getBoundingClientRect().top") < 700
+
+
+def test_a_click_sorts_a_table_of_the_page(pages: WebDriver, report: Path) -> None:
+    show(pages, report.parent / "tiny/report.html", 1200, "light")
+    table = pages.find_element(By.CSS_SELECTOR, "#x0-networks table")
+    table.find_element(By.CSS_SELECTOR, "th button").click()
+    names = [part.text for part in table.find_elements(By.CSS_SELECTOR, "td:first-child")]
+    assert len(names) == 4
+    assert names == sorted(names)
+
+
+def test_the_pages_have_no_errors(pages: WebDriver) -> None:
+    """Last, when all of them have been looked at."""
+    assert [entry for entry in pages.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_console_has_no_errors(browser: WebDriver) -> None:

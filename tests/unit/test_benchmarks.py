@@ -249,7 +249,7 @@ def test_a_training_is_measured_from_the_files_that_it_leaves(tmp_path, monkeypa
 def test_growth_is_from_the_size_before():
     costs = {100: 2.0, 1000: 20.0, 10_000: 2000.0}
     table = [{"networks": networks, "what": "compare", "cpu_seconds": cost} for networks, cost in costs.items()]
-    table.insert(1, {"networks": 100, "what": "report.html (MB)", "size": 1.0})
+    table.insert(1, {"networks": 100, "what": "report (MB)", "size": 1.0})
     found = large.with_exponents(table)
     assert [row.get("exponent") for row in found] == [None, None, pytest.approx(1), pytest.approx(2)]
 

@@ -39,8 +39,8 @@ def test_against_scikit_learn(seed):
 def test_what_is_said():
     assert balanced_accuracy(CONFUSION) == (0.9 + 0.5) / 2
     assert sentence(CONFUSION, NAMES) == (
-        "accuracy 0.8636, mean over the classes 0.7000; always answering ant would give 0.9091 and 0.5000;"
-        " the worst class is bee, 0.5000 of 10 images"
+        "accuracy 86.4%, mean over the classes 70.0%; always answering ant would give 90.9% and 50.0%;"
+        " the worst class is bee, 50.0% of 10 images"
     )
 
 

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enas_core.pages.numbers import duration, error, percent, percent_interval, shown, significant
@@ -27,6 +27,7 @@ def test_three_significant_digits(value, text):
     assert significant(value) == text
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.floats(1e-3, 1e9))
 def test_three_digits_are_within_half_a_unit(value):
     assert float(significant(value).replace(",", "")) == pytest.approx(value, rel=0.005)

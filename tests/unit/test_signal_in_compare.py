@@ -31,7 +31,7 @@ def trainings(shared: list[float], test: list[float]) -> list[dict[str, Any]]:
     """Rows of metrics."""
     rows = []
     for i, (own, tested) in enumerate(zip(shared, test, strict=True)):
-        name, role, seed = searched_network(i) if i == 0 else random_network(i)
+        name, role, seed, *_ = searched_network(i) if i == 0 else random_network(i)
         row = row_of("metrics", experiment="x", dataset="digits", network=name)
         row |= {"role": role, "search_seed": seed, "seed": 1, "shared_accuracy": own, "test_accuracy": tested}
         rows.append(row | {"seconds": 1.0})
@@ -80,24 +80,24 @@ UNRELATED = [0.81, 0.85, 0.82, 0.88, 0.80, 0.86, 0.89, 0.83, 0.87, 0.84]
         (
             [signal_row("order repeats"), signal_row("at chance", 2)],
             SHARED,
-            "search seed 2, the weakest of 2: the shared weights have not learned: candidates 0.11 to 0.20 where"
-            " guessing gives 0.10; their order is noise; the selected arc is a random one",
+            "search seed 2, the weakest of 2: the shared weights have not learned: candidates 11.0 to 20.0 % where"
+            " guessing gives 10.0 %; their order is noise; the selected arc is a random one",
         ),
         (
             [signal_row("order is noise")],
             SHARED,
-            "search seed 1: the shared weights have learned: candidates 0.65 to 0.75 where guessing gives 0.10; but"
+            "search seed 1: the shared weights have learned: candidates 65.0 to 75.0 % where guessing gives 10.0 %; but"
             " they do not tell these arcs apart: their order is noise; the selected arc is a random one",
         ),
         (
             [signal_row("order repeats")],
             UNRELATED,
-            "search seed 1: the shared weights have learned: candidates 0.65 to 0.75 where guessing gives 0.10; the"
+            "search seed 1: the shared weights have learned: candidates 65.0 to 75.0 % where guessing gives 10.0 %; the"
             " order of the arcs repeats, right or not: reliability 0.90 [0.80, 0.95]; that it says anything about"
             " networks trained from scratch is not shown: tau",
         ),
         ([signal_row("order repeats")], SHARED, "; trained from scratch, networks confirm it: tau 1.00 ["),
-        ([signal_row("order repeats")], SHARED, "; the best of its first 2 loses 0.0000 to the best of all"),
+        ([signal_row("order repeats")], SHARED, "; the best of its first 2 loses 0.00 points to the best of all"),
         ([signal_row("order repeats")], [-s for s in SHARED], "; trained from scratch, networks reverse it: tau -1.00"),
         ([signal_row("order repeats")] * 2, SHARED, "; search seeds agree by 0.9"),
         (

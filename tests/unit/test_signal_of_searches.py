@@ -119,7 +119,7 @@ def learned(bench: Bench) -> SupernetTraining:
 def test_an_untrained_supernet_has_not_learned(bench):
     row = bench.check(bench.training())
     words = sentence(row["verdict"], row)
-    assert words.startswith("the shared weights have not learned: candidates 0.")
+    assert words.startswith("the shared weights have not learned: candidates ")
     assert words.endswith("their order is noise; the selected arc is a random one")
 
 
@@ -139,7 +139,7 @@ def test_a_supernet_trained_on_shuffled_labels_has_not_learned(bench, monkeypatc
 def test_a_supernet_that_has_learned_says_that_the_order_repeats(bench, learned):
     row = bench.check(learned)
     words = sentence(row["verdict"], row)
-    assert words.startswith("the shared weights have learned: candidates 0.")
+    assert words.startswith("the shared weights have learned: candidates ")
     assert "the order of the arcs repeats" in words
     assert "mean" not in words
 

@@ -32,7 +32,7 @@ def compared(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
     folder = tmp_path_factory.mktemp("compared")
     subprocess.run(["cp", "-a", f"{finished.folder}/.", str(folder)], check=True)
     workspace = Workspace(folder)
-    workspace.make("results/tiny/comparison.parquet", "results/tiny/report/complete")
+    workspace.make(*(f"results/tiny/{name}" for name in ("comparison.parquet", "report/complete", "report.html")))
     return workspace
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pyarrow.parquet as pq
@@ -11,10 +12,12 @@ from workspace import Workspace
 from enas_core import compare
 from enas_core.files.schemas import SCHEMAS
 from enas_core.files.tables import read_provenance, read_table
+from enas_core.pages.sections import SECTIONS
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.training.randomness import stream_seed
 
 COMPARISON = "results/tiny/comparison.parquet"
+PAGE = "results/tiny/report.html"
 
 
 def test_tables_are_as_the_contract_says(compared: Workspace) -> None:
@@ -50,8 +53,16 @@ def test_report_is_made_without_a_network(changed: Workspace, monkeypatch: pytes
         assert name in page
 
 
+def test_the_page_has_every_section_but_what_was_not_run(compared: Workspace) -> None:
+    page = (compared.results / "tiny/report.html").read_text()
+    shown = re.findall(r"<summary>(.*)</summary>", page)
+    assert {section.name for section in SECTIONS if section.title not in shown} == {"ablation", "strategies"}
+    assert "of 60 test images" in " ".join(page.split())
+    assert "enas predict results/tiny/final.pt" in page
+
+
 def test_everything_is_made_once(changed: Workspace) -> None:
-    assert changed.make(COMPARISON, "results/tiny/report/complete", "results/tiny/final.pt") == []
+    assert changed.make(COMPARISON, PAGE, "results/tiny/report/complete", "results/tiny/final.pt") == []
 
 
 def test_more_random_arcs_train_only_the_new_ones(changed: Workspace) -> None:

@@ -32,7 +32,8 @@ def module(tmp_path: Path) -> Workspace:
 
 def test_all_paths_are_below_the_prefix(module: Workspace) -> None:
     """Those in commands too, which Snakemake does not know of."""
-    targets = [f"sub/results/tiny/{name}" for name in ("final.pt", "comparison.parquet", "report/complete")]
+    names = ("final.pt", "comparison.parquet", "report/complete", "report.html")
+    targets = [f"sub/results/tiny/{name}" for name in names]
     done = module.run("-n", "-p", *targets)
     assert done.returncode == 0, done.stderr
     printed = done.stdout + done.stderr

@@ -95,6 +95,9 @@ def test_the_exported_file_answers_as_the_network_did(finished: Workspace) -> No
 
 
 def test_the_report_shows_the_classes(copy: Workspace) -> None:
+    copy.make(*TARGETS, f"{RESULTS}/report.html")
+    page = (copy.results / "tiny/report.html").read_text()
+    assert all(name in page for name in CLASSES)
     copy.make("--report", "results/report.html", *TARGETS)
     page = (copy.results / "report.html").read_text()
     for name in ("confusion.svg", "classes.html"):

@@ -92,8 +92,9 @@ def test_there_is_nothing_to_do(upgraded: Workspace) -> None:
 
 
 def test_the_report_of_earlier_results(upgraded: Workspace) -> None:
-    rules = set(upgraded.make("results/toy/report/complete"))
-    assert "plot_search" in rules
+    rules = set(upgraded.make("results/toy/report/complete", "results/toy/report.html"))
+    assert {"plot_search", "report"} <= rules
+    assert "binomial interval of" in (upgraded.results / "toy/report.html").read_text()
     assert not rules & {"search", "select_arc", "score_arcs", "augment", "compare", "resolve_config"}
 
 

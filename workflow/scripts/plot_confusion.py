@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import reporting
-from matplotlib.ticker import PercentFormatter
 
 from enas_core.analysis.classes import sentence
 from enas_core.files.tables import read_table
@@ -34,7 +33,8 @@ def draw(classes: list[str], confusion: np.ndarray, path: str) -> None:
             colour = LIGHT if shares[row, column] > 0.5 else DARK
             ax.text(column, row, str(count), ha="center", va="center", color=colour)
     ax.set(title="Answers of the final network", xlabel="answer", ylabel="class")
-    figure.colorbar(picture, label="share of the class's test images", shrink=0.7, format=PercentFormatter(1.0))
+    bar = figure.colorbar(picture, label="share of the class's test images", shrink=0.7)
+    reporting.percent(bar.ax.yaxis)
     reporting.remark(figure, [f"{sentence(confusion, classes)}."])
     reporting.save(figure, path)
 

@@ -7,7 +7,6 @@ import reporting
 from matplotlib.ticker import EngFormatter
 
 from enas_core.analysis.comparison import network_means, summarise
-from enas_core.analysis.statistics import std
 from enas_core.files.tables import read_table
 
 REMARKS = {"relative_improvement": "Improvement", "p_value": "p-value"}
@@ -45,12 +44,7 @@ for x, (role, members) in enumerate(groups.items()):
             strip.plot([place] * len(accuracies), accuracies, color=look.colour, lw=0.8, marker="_", alpha=0.6)
     reporting.points(strip, places, values, 60, look, zorder=3)
     if role != "named":
-        mean, deviation = sum(values) / len(values), std(values)
-        strip.plot([x - 0.33, x + 0.33], [mean, mean], color=reporting.INK, lw=2, zorder=4)
-        if deviation is not None:
-            strip.fill_between(
-                [x - 0.33, x + 0.33], mean - deviation, mean + deviation, color=look.colour, alpha=0.15, lw=0
-            )
+        reporting.group_mean(strip, x, values, look.colour)
     params = [network.params for network in members]
     reporting.points(sizes, params, values, 60, look, label=look.label, zorder=5 - x)
 

@@ -28,7 +28,9 @@ for role, look in reporting.ROLES.items():
 for network in networks:
     if network.role != "random" and len(networks) <= MOST_NAMES:
         place = network.shared_accuracy, network.test_accuracy
-        ax.annotate(network.network, place, (6, 6), textcoords="offset points")
+        at_the_right = place[0] > sum(ax.get_xlim()) / 2
+        offset, side = (-7, "right") if at_the_right else (7, "left")
+        ax.annotate(network.network, place, (offset, 0), textcoords="offset points", ha=side, va="center", fontsize=7)
 
 if row["chance"] is not None:
     low, high = ax.get_xlim()

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import reporting
 
-from enas_core.analysis.statistics import std
 from enas_core.analysis.strategies import bought, bought_by_choosing, reached
 from enas_core.files.tables import read_table
 
@@ -50,9 +49,7 @@ for x, (name, look) in enumerate(looks.items()):
     if values:
         places = [x + offset for offset in reporting.spread(len(values))]
         reporting.points(trained, places, values, 60, look, zorder=3)
-        trained.errorbar(
-            x + 0.36, np.mean(values), std(values), fmt="_", color=reporting.INK, ms=14, capsize=4, mew=1.5
-        )
+        reporting.group_mean(trained, x, values, look.colour)
 trained.set_xticks(range(len(looks)), [look.label.replace(" ", "\n") for look in looks.values()])
 trained.set_xlim(-0.6, len(looks) - 0.4)
 trained.set(title="Trained from scratch", ylabel="test accuracy")

@@ -17,7 +17,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from enas_core.analysis.statistics import std
 
 
 class Look(NamedTuple):
@@ -89,6 +91,14 @@ def points(ax: Axes, x: Sequence[float], y: Sequence[float], size: float, look: 
     ax.scatter(x, y, size, look.colour, marker=look.marker, rasterized=many, **options)
 
 
+def group_mean(ax: Axes, x: float, values: Sequence[float], colour: str) -> None:
+    """The mean of a group over its marks, around `x`, and a band of a standard deviation to either side."""
+    ends, mean, deviation = [x - 0.33, x + 0.33], float(np.mean(values)), std(values)
+    ax.plot(ends, [mean, mean], color=INK, lw=2, zorder=4)
+    if deviation is not None:
+        ax.fill_between(ends, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0)
+
+
 def legend(ax: Axes, **options: Any) -> None:
     """A legend in which every label stands once."""
     handles, labels = ax.get_legend_handles_labels()
@@ -98,7 +108,7 @@ def legend(ax: Axes, **options: Any) -> None:
 
 def percent(axis: Axis) -> None:
     """Fractions on an axis are written per cent."""
-    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.4g} %"))
 
 
 def percent_of_logarithm(ax: Axes) -> None:
@@ -109,7 +119,7 @@ def percent_of_logarithm(ax: Axes) -> None:
     ticks = [digit * 10.0**power for power in range(-5, 1) for digit in (1, 2, 3, 4, 5, 7)]
     ax.set_yticks([tick for tick in ticks if low <= tick <= high])
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:g} %"))
+    percent(ax.yaxis)
     ax.set_ylim(low, high)
 
 

@@ -30,8 +30,8 @@ TITLES = (("Normal cell", ""), ("Reduction cell", "operations on index 0 and 1 h
 
 
 LEGEND = (
-    "A node adds the outputs of two operations. What no node reads is concatenated to the output.",
-    "Inputs: outputs of the previous layer (k&#8722;1) and of the one before it (k&#8722;2).",
+    "A node adds the outputs of two operations; what no node reads is concatenated.",
+    "The inputs are the outputs of the previous layer (k-1) and of the one before it (k-2).",
 )
 
 
@@ -56,7 +56,7 @@ END_WIDTH, END_HEIGHT, PORT_SPACING = 74, 50, 14  # cell input or output
 PASS_HEIGHT, SPACING, GAP, MARGIN, PADDING, TITLE_HEIGHT = 6, 18, 66, 24, 9, 34
 
 
-LEGEND_WIDTH, LEGEND_LINE, NOTE_LETTER = 616, 19, 6.6  # what the longest line needs; the mean width of a letter
+LEGEND_WIDTH, LEGEND_LINE, KEY_WIDTH, NOTE_LETTER = 520, 20, 130, 7  # the legend's least width; the width of a letter
 
 
 SWEEPS = 40
@@ -99,7 +99,7 @@ def draw(arc: MicroArc, notes: Sequence[str] = ()) -> str:
     """SVG of both cells, with the lines `notes` below them. Equal arcs and notes give equal text."""
     cells = [_Layout(cell) for cell in arc.cells]
     inner = max(LEGEND_WIDTH, *(cell.width for cell in cells))
-    below = list(_legend([line for note in notes for line in textwrap.wrap(note, int(inner / NOTE_LETTER))]))
+    below = list(_legend(notes, inner))
     width = inner + 2 * MARGIN
     height = sum(cell.height + TITLE_HEIGHT for cell in cells) + MARGIN * (len(cells) + 2) + LEGEND_LINE * len(below)
     parts = [
@@ -332,18 +332,21 @@ def _op(link: Link, x: float, plus: float) -> Iterator[str]:
     yield _text(x + OP_WIDTH / 2, y + 4.5, _op_name(link.op))
 
 
-def _legend(notes: Sequence[str]) -> Iterator[str]:
-    """Lines below the cells: what the colours are, how to read the picture, the arc, and what there is to say of it."""
-    step = LEGEND_WIDTH / len(COLOURS)
-    keys = []
-    for position, (op, colour) in enumerate(COLOURS.items()):
-        x = position * step
+def _legend(notes: Sequence[str], width: float) -> Iterator[str]:
+    """Lines below the cells: what the colours are, how to read the picture, and what there is to say of the arc."""
+    keys: list[str] = []
+    x = 0.0
+    for op, colour in COLOURS.items():
+        if x + KEY_WIDTH > width:
+            yield "".join(keys)
+            keys, x = [], 0.0
         keys.append(_rect(x, -10, 18, 12, 4, f'fill="{colour}" fill-opacity="0.22" stroke="{colour}" stroke-width="2"'))
-        keys.append(_text(x + 25, 0, _op_name(op), SMALL, anchor="start"))
+        keys.append(_text(x + 24, 0, _op_name(op), 'font-size="12"', anchor="start"))
+        x += KEY_WIDTH
     yield "".join(keys)
     for line in LEGEND:
-        yield _text(0, 0, line, SMALL, anchor="start")
-    for line in notes:
+        yield _text(0, 0, line, f'font-size="12" fill="{SOFT}"', anchor="start")
+    for line in [line for note in notes for line in textwrap.wrap(note, int(width / NOTE_LETTER))]:
         yield _text(0, 0, html.escape(line), 'font-size="12"', anchor="start")
 
 
