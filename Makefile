@@ -16,6 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 	touch $@
 
 demo: .venv/installed
+	@echo "How far it is, from another terminal: .venv/bin/enas status results/"
 	$(BIN)/snakemake --profile workflow/profiles/default --cores 2
 	$(BIN)/snakemake --quiet --report results/report.html
 	@echo "Results are in results/digits; the network is results/digits/final.pt:"

@@ -23,6 +23,8 @@ log = logging.getLogger("enas_core")
 
 Item = TypeVar("Item")
 
+CLEAR_LINE = "\r\x1b[K"
+
 WIDEST = 200
 """Characters of a line of the log on a terminal; a file has each message in one line."""
 
@@ -132,8 +134,10 @@ class TerminalHandler(logging.Handler):
         text = self.format(record)
         if record.levelno < logging.ERROR:  # an error is one line
             text = textwrap.fill(text, WIDEST, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        # Where the bar of another process stands in this line of the terminal, its rest would stay beside the text.
+        clear = CLEAR_LINE if sys.stderr.isatty() else ""
         with contextlib.suppress(OSError):
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(clear + text, file=sys.stderr)
 
 
 def reader_has_gone() -> bool:

@@ -6,11 +6,12 @@ and changes nothing there. Prints a table, which on a terminal goes on until all
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cyclopts import Parameter
 from pydantic import Field
@@ -25,6 +26,9 @@ from enas_core.planning.run_times import FILE, read_run_times
 from enas_core.settings.networks import RESULTS
 from enas_core.settings.variants import FOLDER
 from enas_core.settings.workflow import Workflow, load_workflow
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 CONFIGFILE = Path("config.yaml")
 
@@ -123,31 +127,35 @@ def watch(results: Path, workflow: Workflow | None, every: float, html: Path | N
     """Look again and again until nothing is left, or until the user has seen enough."""
     from rich.console import Console
     from rich.live import Live
-    from rich.text import Text
 
     console = Console()
-    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+    live = Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
+    with live, contextlib.suppress(KeyboardInterrupt):
         while True:
             parts = look(results, workflow)
-            going_on = any(part.overview.count("finished") < len(part.overview.stages) for part in parts) or not parts
-            text = Text(no_wrap=True, overflow="crop")
-            for part in parts:
-                header, *lines = lines_of(part.table)
-                text.append(part.title + "\n", "bold").append(header + "\n")
-                for line, row in zip(lines, part.table, strict=True):
-                    text.append(line + "\n", COLOURS.get(row.state, ""))
-                text.append("\n")
+            counts = [(part.overview.count("finished"), len(part.overview.stages)) for part in parts]
+            something_left = not parts or any(finished < stages for finished, stages in counts)
             if html is not None:
-                write_page(html, parts, every if going_on else None)
-                text.append(f"page: {html}\n")
+                write_page(html, parts, every if something_left else None)
             if console.is_terminal:
-                live.update(text if parts else Text(NOTHING), refresh=True)
-            if not going_on:
+                live.update(coloured(parts), refresh=True)
+            if not something_left:
                 return
-            try:
-                time.sleep(every)
-            except KeyboardInterrupt:
-                return
+            time.sleep(every)
+
+
+def coloured(parts: list[Part]) -> Text:
+    """For a terminal. Lines that are too long for it lose their ends."""
+    from rich.text import Text
+
+    text = Text("" if parts else NOTHING, no_wrap=True, overflow="crop")
+    for part in parts:
+        header, *lines = lines_of(part.table)
+        text.append(f"{part.title}\n", "bold")
+        text.append(f"{header}\n")
+        for line, row in zip(lines, part.table, strict=True):
+            text.append(f"{line}\n", COLOURS.get(row.state, ""))
+    return text
 
 
 def write_page(path: Path, parts: list[Part], every: float | None) -> None:

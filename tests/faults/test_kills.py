@@ -112,7 +112,7 @@ def test_nothing_lost_nothing_different(
             check_start(before, ended)
             assert ended.code == 0, ended.output
         trials.assert_same_outputs(stage, tmp_path, reference.folder)
-        assert {path.name for path in state.iterdir()} <= {"current.state", "previous.state", "lock"}
+        assert {path.name for path in state.iterdir()} <= {"current.state", "previous.state", "lock", "progress.json"}
         counts["stage: resumed run compared with the undisturbed one"] += 1
 
 

@@ -19,6 +19,7 @@ from trials import ForkServer, Position
 
 from enas_core.files.inputs import Inputs
 from enas_core.files.lock import only_writer
+from enas_core.files.progress import PROGRESS, read_progress
 from enas_core.files.tables import table_identity, write_table
 from enas_core.training.checkpoint import Saver, StateDirectory, resume
 
@@ -167,7 +168,7 @@ def test_finished_work_is_emitted_again_until_a_start_has_found_it(
     assert trials.newest(place.state).finished
     ended = place.run(5)
     assert ended.output.startswith("outputs are complete, nothing to do")
-    assert [path.name for path in place.state.iterdir()] == ["lock"]
+    assert {path.name for path in place.state.iterdir()} == {"lock", "progress.json"}
 
 
 @pytest.mark.parametrize("name", ["epochs.parquet", "supernet.pt"])
@@ -210,6 +211,26 @@ def test_table_never_vouches_for_another_runs_weights(tmp_path: Path) -> None:
     assert weights.read_text() == table_identity(table) == "former"
 
 
+def test_what_a_killed_and_an_interrupted_training_tell(place: Workplace) -> None:
+    """A killed one looks as if it were running, and older and older; no process is asked."""
+    place.interrupt()
+    told = read_progress(place.state / PROGRESS)
+    assert told is not None
+    assert (told.state, told.epochs) == ("running", 4)
+    assert place.run(5, event=60, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
+    told = read_progress(place.state / PROGRESS)
+    assert told is not None
+    assert (told.state, told.epochs) == ("interrupted", 4)
+    assert place.run(5).code == 0
+    told = read_progress(place.state / PROGRESS)
+    assert told is not None
+    table = pq.read_table(place.folder / "out/epochs.parquet").to_pydict()
+    score = "valid_accuracy" if place.stage == "search" else "test_accuracy"
+    assert told.state == "finished"
+    assert [row.accuracy for row in told.rows] == table[score]
+    assert [row.seconds for row in told.rows] == table["seconds"]
+
+
 def test_second_process_is_refused(place: Workplace) -> None:
     with StateDirectory(place.state, "another"):
         ended = place.run()
@@ -243,7 +264,8 @@ def test_full_disk_keeps_the_last_state(search: Workplace, references: dict[str,
     assert ended.code == 2
     assert ended.output.splitlines()[-1] == f"error: {search.current}: File too large"
     assert trials.newest(search.state) == before
-    assert {path.name for path in search.state.iterdir()} == {"current.state", "previous.state", "lock"}
+    names = {"current.state", "previous.state", "lock", "progress.json"}
+    assert {path.name for path in search.state.iterdir()} == names
     assert search.run(5).code == 0
     trials.assert_same_outputs("search", search.folder, references["search"].folder)
 

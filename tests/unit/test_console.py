@@ -36,6 +36,19 @@ def test_a_full_disk_costs_the_lines_not_the_run(logging_to, capsys, tmp_path):
     assert capsys.readouterr().err == "a line\n"
 
 
+def test_long_lines_of_the_log_are_broken_and_errors_are_not(logging_to, tmp_path, capsys):
+    path, text = tmp_path / "stage.log", " ".join(["word"] * 60)
+    logging_to(path)
+    log.info("%s", text)
+    log.error("%s", text)
+    stop_logging()
+    first, second, error = capsys.readouterr().err.splitlines()
+    assert len(first) <= 200
+    assert second.startswith("    word")
+    assert f"{first} {second.strip()}" == error == text
+    assert all(line.endswith(text) for line in path.read_text().splitlines())
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -53,7 +66,8 @@ def test_a_bar_on_a_terminal(logging_to, monkeypatch):
     text = terminal.getvalue()
     assert "epoch 7:  40%" in text
     assert "2/5" in text
-    assert all(re.search(rf"(^|[\r\n])at {step}\n", text) for step in seen)  # lines of their own, the bar below
+    # Lines of their own, which nothing that stood there before shares, and the bar below.
+    assert all(re.search(rf"\r\x1b\[Kat {step}\n", text) for step in seen)
 
 
 def test_no_bar_elsewhere(capsys):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import html.parser
 import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,6 +260,30 @@ def test_one_experiment_and_its_variants(made_up: MadeUp, capsys: pytest.Capture
     assert [title.partition(":")[0] for title in titles] == ["mine", "mine/variants/original"]
 
 
+def test_on_a_terminal_the_table_goes_on_until_nothing_is_left(made_up: MadeUp) -> None:
+    for seed in (1, 2):
+        made_up.finish(f"search/s{seed}", [0.5] * 4)
+        made_up.select(seed, 0.5)
+    for network in ("searched-s1", "searched-s2", "random-00", "random-01"):
+        made_up.finish(f"networks/{network}/seed1", [0.5])
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "enas_core.status", str(made_up.results), "--configfile", str(made_up.config)]
+    process = subprocess.Popen(command, stdout=theirs, env=os.environ | {"TERM": "xterm"})
+    os.close(theirs)
+    content = b""
+    with contextlib.suppress(OSError):  # which says that nobody can write any more
+        while chunk := os.read(ours, 4096):
+            content += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    shown = content.decode()
+    assert "\x1b[1mmine: 8 of 8 stages finished; nothing is left" in shown
+    lines = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", shown).splitlines()
+    assert any(line.startswith("search s1") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +348,7 @@ def test_the_page_is_written_until_nothing_is_left(
 
     def go_on(seconds: float) -> None:
         waits.append((seconds, "http-equiv" in path.read_text()))
+        assert len(waits) == 1
         for i, place in enumerate(searches):
             made_up.finish(place, [0.5] * 4)
             made_up.select(i + 1, 0.5)
