@@ -35,10 +35,12 @@ test: .venv/installed lint
 test-long: .venv/installed
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(LONG)
 
-# Many interruptions of the real stages and of whole workflows: make test-faults KILLS=300
+# Many interruptions of the real stages and of whole workflows, and many files that are changed before they are read:
+# make test-faults KILLS=300 MUTATIONS=2000
 KILLS ?= 30
+MUTATIONS ?= 400
 test-faults: .venv/installed
-	$(BIN)/pytest tests/faults --kills $(KILLS)
+	$(BIN)/pytest tests/faults --kills $(KILLS) --mutations $(MUTATIONS)
 
 # The report in a real browser; installs Chromium and what drives it.
 test-browser: .venv/installed

@@ -19,6 +19,7 @@ COUNTS = pytest.StashKey[Counter]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, help="interruptions in test_kills (default: $KILLS, or 30)")
+    parser.addoption("--mutations", type=int, help="changed files in test_readers (default: $MUTATIONS, or 400)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,6 +59,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"{stages + workflows} kills, {stages} of stages and {workflows} of whole workflows;"
             f" {compared} resumed runs compared with undisturbed ones"
         )
+
+
+@pytest.fixture
+def mutations(request: pytest.FixtureRequest) -> int:
+    """Changed files that all readers together are given."""
+    return request.config.getoption("mutations", None) or int(os.environ.get("MUTATIONS", "400"))
 
 
 @pytest.fixture
