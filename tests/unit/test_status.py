@@ -14,7 +14,6 @@ import sys
 import termios
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
