@@ -57,8 +57,9 @@ def random_arcs(
     index: Annotated[int | None, bounded(NumberOfArcs, help="which arc to write to --arc-out, with --config")] = None,
     arc_out: Annotated[Path | None, Parameter(help="text file for that arc")] = None,
 ) -> None:
-    """Draw random arcs; arc i uses seed + i, unless some are above a limit and left out. Without --config they are
-    printed.
+    """Draw random arcs; arc i uses seed + i. Without --config they are printed.
+
+    With --config, arcs that are above the settings' limits are left out, and the numbers go on with the next ones.
 
     Example: enas random-arcs --sampler reference --seed 0 --count 3
     """

@@ -55,9 +55,9 @@ def rows_of(draw, kind):
 
 CANDIDATES = [
     {"source": "policy", "policy": "uniform", "space": "micro", "arc": "0 1"}
-    | {"valid_accuracy": 0.5, "params": 7, "macs": 9, "selected": True},
+    | {"valid_accuracy": 0.5, "params": 7, "macs": 9, "selected": True, "on_front": None},
     {"source": "random", "policy": None, "space": "micro", "arc": "1 1"}
-    | {"valid_accuracy": 0.75, "params": 7, "macs": 9, "selected": False},
+    | {"valid_accuracy": 0.75, "params": 7, "macs": 9, "selected": False, "on_front": None},
 ]
 
 
