@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from enas_core.console import UserError, log
 from enas_core.data.arrays import file_sha256
 from enas_core.data.collection import Collection, Encoded, Part, require_classes
-from enas_core.data.parquet import image_column, readable, shards
+from enas_core.data.parquet import image_column, readable, require_bounded, shards
 from enas_core.data.sources import existing_folder
+from enas_core.files.reading import require_regular
 
 FILES = {"train": ("train",), "valid": ("validation", "valid", "val"), "test": ("test",)}
 """How the files of each part may begin."""
@@ -71,6 +72,7 @@ def _find(name: str, data_path: Path) -> tuple[Path, dict[str, list[Path]]]:
 def _features(path: Path) -> dict[str, Any]:
     """What the file's metadata say of its columns, in the form of Hugging Face's library; empty where they do not."""
     with readable(path):
+        require_regular(path)
         metadata = pq.read_schema(path).metadata or {}
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
@@ -100,7 +102,9 @@ def _class_names(feature: Any, most: int) -> list[str]:
 def _labels(path: Path, column: str) -> NDArray[np.int64]:
     """The labels of one file."""
     with readable(path):
+        require_regular(path)
         file = pq.ParquetFile(path, memory_map=True)
+        require_bounded(path, file.metadata)
         columns = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
     image_column(path, columns, column)  # says what is missing
     with readable(path):

@@ -21,6 +21,12 @@ from enas_core.settings.dataset import DATASETS
 LABEL_COLUMNS = {"cifar10": "label", "cifar100": "fine_label"}
 IMAGE_COLUMNS = ("img", "image")
 
+MOST_ROWS = 10_000_000
+"""Of a file. More labels than that need memory before anybody knows what they are."""
+
+MOST_EXPANSION, MOST_MORE = 64, 2**26
+"""A column may have so many times its compressed bytes, and so many bytes more: encoded images hardly shrink."""
+
 
 def read_parquet(name: str, data_path: Path | None, digests: dict[str, str]) -> dict[str, Iterable[Chunk]]:
     """Parquet files in the Hugging Face layout."""
@@ -63,6 +69,7 @@ def _parquet_rows(path: Path, content: bytes, label_column: str) -> Iterator[tup
     """Encoded images and labels of one file, `CHUNK` rows at a time."""
     with readable(path):
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        require_bounded(path, file.metadata)
         schema = file.schema_arrow
         columns = dict(zip(schema.names, schema.types, strict=True))
     found = image_column(path, columns, label_column)
@@ -71,6 +78,20 @@ def _parquet_rows(path: Path, content: bytes, label_column: str) -> Iterator[tup
         for batch in progress(batches, f"decoding {path.name}", total=file.metadata.num_rows // CHUNK):
             batch.validate(full=True)
             yield pc.struct_field(batch.column(found), "bytes").to_pylist(), batch.column(label_column)
+
+
+def require_bounded(path: Path, metadata: pq.FileMetaData) -> None:
+    """Raise UserError, before anything is decoded, where a file says that it has too many rows, or that a column
+    expands as encoded images never do."""
+    if metadata.num_rows > MOST_ROWS:
+        raise UserError(f"{path}: has {metadata.num_rows} rows; at most {MOST_ROWS} are read")
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        for j in range(group.num_columns):
+            column = group.column(j)
+            expanded, stored = column.total_uncompressed_size, column.total_compressed_size
+            if column.num_values > MOST_ROWS or expanded > MOST_EXPANSION * stored + MOST_MORE:
+                raise UserError(f"{path}: column {column.path_in_schema} expands from {stored} to {expanded} bytes")
 
 
 def image_column(path: Path, columns: Mapping[str, pa.DataType], label_column: str | None = None) -> str:

@@ -19,9 +19,12 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     kind or has more than `most` bytes."""
     # Without O_NONBLOCK, to open a pipe waits for whoever writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check(path, os.fstat(descriptor), most)
-        content = file.read() if most is None else file.read(most + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read() if most is None else file.read(most + 1)
+    finally:
+        os.close(descriptor)
     if most is not None and len(content) > most:
         raise UserError(f"{path}: has grown while it was read")
     return content

@@ -256,7 +256,7 @@ def _chance(path: Path, last: int | None) -> float | None:
     """Accuracy of always answering the commonest class of the last so many labels in a file, or of all."""
     try:
         return _chance_of(path, last, path.stat().st_mtime_ns)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
 
 

@@ -22,6 +22,7 @@ from enas_core.console import UserError, log, progress
 from enas_core.data.fit import limits_for
 from enas_core.files.atomic import write_text
 from enas_core.files.inputs import Inputs
+from enas_core.files.reading import read_bytes
 from enas_core.files.tables import provenance, write_table
 from enas_core.policies import strategy_function
 from enas_core.policies.policy import Policy
@@ -173,7 +174,7 @@ def run_selection(
     limits = limits_for(settings, data.manifest)
     identity = run_fingerprint(
         *("select_arc", to_json(settings), strategy, data.manifest.fingerprint, str(seed), supernet.operators),
-        hashlib.sha256(supernet_file.read_bytes()).hexdigest(),
+        hashlib.sha256(read_bytes(supernet_file)).hexdigest(),
         *(f"{source} {arc}" for source, arcs in given.items() for arc in arcs),
     )
     made_by = provenance(describe_device(device), fingerprint(settings), plain(settings)) | {"run": identity}

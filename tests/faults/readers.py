@@ -68,6 +68,10 @@ def copied(name: str) -> Callable[[Path, Path], object]:
     return lambda path, inputs: shutil.copy(inputs / name, path)
 
 
+def write_arc(path: Path, inputs: Path) -> None:
+    path.write_text(f"{ARC}\n")
+
+
 def write_rows(kind: str, path: Path, inputs: Path) -> None:
     made_by = provenance("cpu", "abc", {"experiment": "x"}) | {"run": "r", "role": "random", "params": 5, "macs": 7}
     write_table(path, kind, [row_of(kind), row_of(kind)], made_by)
@@ -183,9 +187,7 @@ READERS: dict[str, Reader] = {
     "manifest beside images": Reader(partial(write_beside, ""), prepared, ARRAYS, "data/manifest.json"),
     "images": Reader(partial(write_beside, ""), prepared, ARRAYS, "data/test_images.npy", checksum=True),
     "labels": Reader(partial(write_beside, ""), prepared, ARRAYS, "data/test_labels.npy", checksum=True),
-    "arc": Reader(
-        lambda path, inputs: path.write_text(str(ARC)), space_class("micro").read_any, ("spaces.space._read",)
-    ),
+    "arc": Reader(write_arc, space_class("micro").read_any, ("spaces.space._read",)),
     **{f"table {kind}": Reader(partial(write_rows, kind), partial(read_table, kind=kind), TABLE) for kind in TABLES},
     "provenance": Reader(partial(write_rows, "augment_epochs"), read_provenance, TABLE),
     "identity": Reader(partial(write_rows, "augment_epochs"), table_identity, TABLE),
