@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,8 +92,7 @@ def select_arc(
     from enas_core.training.launch import on_devices
 
     with (
-        # A selection that can be resumed has the lock of its states, and takes this one itself.
-        only_writer(out_dir / "candidates.parquet") if own is not None or state_dir is None else nullcontext(),
+        only_writer(out_dir / "candidates.parquet"),
         on_devices("select_arc", arguments, device, gpus, settings.cpu_threads) as (own_device, _),
     ):
         from enas_core.training.selection import Files, run_selection, score_for_the_record

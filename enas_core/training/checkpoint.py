@@ -18,7 +18,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, TypeVar
@@ -28,7 +27,7 @@ import torch
 from enas_core.console import UserError, log
 from enas_core.files.atomic import atomic_path, discard_partial
 from enas_core.files.inputs import Inputs
-from enas_core.files.lock import only_writer, take_lock
+from enas_core.files.lock import take_lock
 from enas_core.files.plain import load_plain
 from enas_core.files.reading import read_bytes
 from enas_core.files.tables import table_identity
@@ -232,8 +231,8 @@ def resume(
     The state is kept, marked finished, until a later start finds the outputs complete: so a run that an
     orphaned process finished after its outputs were deleted is emitted again, not repeated. Of several processes of
     the run the first one emits. Raises RunError instead when one of `inputs` has changed since, and UserError when
-    another run works with the same states or writes to the same folder."""
-    with states, only_writer(table, wait=False) if states.processes.first else nullcontext():
+    another run works with the same states."""
+    with states:
         if states.processes.largest(states.processes.first and _is_complete(states, weights, table)):
             return
         run, finished = _begun(create, states)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from enas_core.data.prepared import Dataset
 from enas_core.files.inputs import Inputs
+from enas_core.files.lock import only_writer
 from enas_core.files.tables import provenance, write_table
 from enas_core.settings.networks import NamedNetwork
 from enas_core.settings.stages import AugmentStage, SearchStage, fingerprint, plain, to_json
@@ -50,6 +52,11 @@ class Run:
         """TensorBoard's files of the first process."""
         return EventFiles(self.out_dir / "tensorboard") if self.tensorboard and self.processes.first else None
 
+    def only_writer(self) -> AbstractContextManager[None]:
+        """A second run into the same folder, whatever its states, is refused; of several processes the first one sees
+        to it. See `files.lock.only_writer`."""
+        return only_writer(self.out_dir / "epochs.parquet", wait=False) if self.processes.first else nullcontext()
+
     def made_by(self, settings: SearchStage | AugmentStage, identity: str) -> dict[str, Any]:
         """Provenance of the outputs."""
         device = describe_device(self.device, self.processes)
@@ -68,16 +75,17 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
         write_table(table, "search_epochs", training.epochs.rows, made_by | {"operators": training.supernet.operators})
 
     states = StateDirectory(run.state_dir, identity, run.processes)
-    resume(
-        lambda: SupernetTraining(settings, data, seed, run.device, run.events(), run.processes),
-        states,
-        run.save_every,
-        run.inputs,
-        weights,
-        table,
-        emit,
-        partial(train_with_signs_of_life, states),
-    )
+    with run.only_writer():
+        resume(
+            lambda: SupernetTraining(settings, data, seed, run.device, run.events(), run.processes),
+            states,
+            run.save_every,
+            run.inputs,
+            weights,
+            table,
+            emit,
+            partial(train_with_signs_of_life, states),
+        )
 
 
 def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: int, run: Run) -> None:
@@ -99,16 +107,17 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
         write_table(table, "augment_epochs", training.epochs.rows, recorded)
 
     states = StateDirectory(run.state_dir, identity, run.processes)
-    resume(
-        lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),
-        states,
-        run.save_every,
-        run.inputs,
-        weights,
-        table,
-        emit,
-        partial(train_with_signs_of_life, states),
-    )
+    with run.only_writer():
+        resume(
+            lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),
+            states,
+            run.save_every,
+            run.inputs,
+            weights,
+            table,
+            emit,
+            partial(train_with_signs_of_life, states),
+        )
 
 
 def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> dict[str, object]:

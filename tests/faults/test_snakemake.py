@@ -172,7 +172,8 @@ def test_nothing_runs_beside_an_orphan(undisturbed: Workspace, workspace: Worksp
     beside = workspace.start()
     assert beside.end() != 0
     assert re.search(
-        rf"error: .*{workspace.job.state}: in use by another process \(process {orphan} on ", beside.printed
+        rf"error: .*{workspace.job.folder}/epochs.parquet: in use by another process \(process {orphan} on ",
+        beside.printed,
     )
     let_it_end(workspace, orphan)
     assert "  epoch " not in workspace.log_of_another()
