@@ -35,6 +35,9 @@ KINDS = {
 }
 """What a file can be of, by the key that only such a file has."""
 
+LARGEST_IMAGE = 10_000
+"""Side to which images are resized at most, pixels, whatever a file says."""
+
 FACTS = ("classes", "mean", "std", "experiment", "test_accuracy")
 """What a loaded network has besides what it was built with (`Predicting`), in files of every version."""
 
@@ -154,8 +157,9 @@ def _check_facts(network: Network) -> None:
     _require_texts(experiment=network.experiment)
     if type(network.test_accuracy) is not float:
         raise UserError(f"test_accuracy: {shown(network.test_accuracy)} is not a number")
-    if type(network.resize_to) is not int or network.resize_to < network.shape.image_size:
-        raise UserError(f"resize_to: not a number from {network.shape.image_size} on")
+    smallest, largest = network.shape.image_size, max(network.shape.image_size, LARGEST_IMAGE)
+    if type(network.resize_to) is not int or not smallest <= network.resize_to <= largest:
+        raise UserError(f"resize_to: {shown(network.resize_to)} is not a whole number of {smallest}..{largest}")
     if type(network.dataset) is not str or type(network.provenance) is not dict:
         raise UserError("dataset, provenance: not a text, not a mapping")
 

@@ -5,12 +5,14 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import chain
+import numpy as np
 import pytest
 import torch
 
 from enas_core import spaces
 from enas_core.console import UserError
 from enas_core.fields import Section
+from enas_core.spaces.exported import export_network
 from enas_core.spaces.layers import BatchNorm, initialise
 from enas_core.spaces.measure import arc_size, child_size, count_parameters
 from enas_core.spaces.saved import load_network, load_supernet, load_untrained, save_network, save_supernet
@@ -332,6 +334,15 @@ def test_networks_come_back_from_their_file(small, tmp_path):
     assert torch.equal(loaded(images()), network.eval()(images()))
     assert torch.load(path, weights_only=True)["space"] == small.name
     assert next(load_untrained(path).parameters()).is_meta
+
+
+def test_networks_are_written_for_other_runtimes(small, tmp_path):
+    network, _ = built(small, "network", small.uniform(0))
+    network(images())
+    save_network(tmp_path / "model.pt", network, FACTS)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    assert export_network(load_network(tmp_path / "model.pt"), tmp_path / "model.pt2", "torch", "uint8", pixels) < 1e-4
+    assert (tmp_path / "model.pt2").is_file()
 
 
 def test_supernets_come_back_from_their_file(small, tmp_path):
