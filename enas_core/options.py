@@ -295,7 +295,9 @@ def say(problem: object, code: int) -> int:
 
 
 def memory_did_not_suffice(error: Exception) -> bool:
-    """Whether this is what Python raises, or torch on one of its devices."""
+    """Whether this is what Python raises, or torch on one of its devices, or what loads torch's libraries."""
+    if isinstance(error, ImportError):
+        return "failed to map segment" in str(error) or "annot allocate memory" in str(error)
     if isinstance(error, RuntimeError):
         return "out of memory" in str(error) or "allocate memory" in str(error)
     return isinstance(error, MemoryError)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from enas_core.console import UserError, log
+from enas_core.console import UserError, escaped, log
 from enas_core.files.atomic import require_writable
 from enas_core.files.pictures import FORMATS
 from enas_core.files.tables import provenance, write_table
@@ -66,7 +66,7 @@ def predict(
         if out is not None:
             rows += rows_of(answer)
         elif answer.problem is None:
-            print(line_of(answer))
+            print(escaped(line_of(answer)))
 
     if not tally.read:
         raise UserError(f"none of {len(files)} images could be read")

@@ -23,7 +23,7 @@ from enas_core.analysis.results import (
     read_training,
 )
 from enas_core.analysis.sentences import as_text, sentences
-from enas_core.console import log
+from enas_core.console import escaped, log
 from enas_core.files.atomic import atomic_path
 from enas_core.files.schemas import SCHEMAS
 from enas_core.files.tables import provenance, read_provenance, read_table, write_table
@@ -72,7 +72,7 @@ def show_comparison(results: Sequence[Path], form: str) -> None:
     halved = {name: read_halving(Path(name)) for name in metrics}
     table, lines = joined(metrics, found, checked), sentences(metrics, found, checked, halved)
     if form == "table":
-        print("\n".join([as_text(table), "", *lines]))
+        print(escaped("\n".join([as_text(table), "", *lines])))
         return
     for line in lines:
         log.info("%s", line)

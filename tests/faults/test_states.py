@@ -231,6 +231,49 @@ def test_what_a_killed_and_an_interrupted_training_tell(place: Workplace) -> Non
     assert [row.seconds for row in told.rows] == table["seconds"]
 
 
+class Counting(Finished):
+    """A run whose state is a number that grows."""
+
+    value = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not isinstance(state["value"], int):
+            raise ValueError(f"value is {state['value']!r}")
+        self.value = state["value"]
+
+    def train(self, saver: Saver) -> None:
+        self.value += 1
+
+
+@pytest.mark.parametrize("wrong", [{"value": "x"}, {}, [1], None, {"value": float("nan")}])
+def test_a_state_with_the_right_checksum_and_wrong_content_is_passed_over(
+    wrong: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "enas_core")
+    states, emitted = StateDirectory(tmp_path / "state", "run"), []
+
+    def start() -> None:
+        resume(
+            *(Counting, states, 5.0, Inputs(), tmp_path / "model.pt", tmp_path / "epochs.parquet"),
+            lambda run: emitted.append(run.value),
+        )
+
+    states.save({"value": 5})
+    states.save(wrong)
+    start()
+    assert emitted == [6]
+    assert any("current.state: not used: " in line for line in caplog.messages)
+    assert any("previous.state: used" in line for line in caplog.messages)
+    states.clear()
+    states.save(wrong)
+    start()
+    assert emitted == [6, 1]
+    assert any("none to resume" in line for line in caplog.messages)
+
+
 def test_second_process_is_refused(place: Workplace) -> None:
     with StateDirectory(place.state, "another"):
         ended = place.run()

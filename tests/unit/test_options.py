@@ -308,3 +308,30 @@ def test_importing_the_package_leaves_ctrl_c_alone(tmp_path):
     subprocess.run(
         [sys.executable, "-c", program], check=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError("no more"), 1),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
+        (ImportError("libtorch_cpu.so: cannot allocate memory in static TLS block"), 1),
+    ],
+)
+def test_too_little_memory_is_one_line(error, code, capsys):
+    def work():
+        raise error
+
+    assert exit_code(work, None) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: the memory does not suffice: {error}"
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(capsys, tmp_path):
+    def work():
+        raise UserError("model.pt: classes: a\x1b[2Jb\u202ec\udcff")
+
+    assert exit_code(work, tmp_path / "log") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == r"error: model.pt: classes: a\x1b[2Jb\u202ec\udcff"
+    assert line in (tmp_path / "log").read_text()

@@ -19,6 +19,7 @@ import enas_core
 from enas_core.files.columns import LARGEST, Column, Table, count
 from enas_core.files.schemas import SCHEMAS, TABLES, TIMING_COLUMNS
 from enas_core.files.tables import (
+    MOST_ROWS,
     best_candidate,
     provenance,
     read_provenance,
@@ -250,3 +251,28 @@ def test_one_candidate_is_selected(rows, tmp_path):
     write_table(tmp_path / "t.parquet", "candidates", rows, MADE_BY)
     with pytest.raises(ValueError, match=r"t\.parquet: needs one selected candidate"):
         best_candidate([tmp_path / "t.parquet"])
+
+
+def test_a_small_file_that_stands_for_much_is_refused_before_it_is_decoded(tmp_path):
+    path, row = tmp_path / "t.parquet", CANDIDATES[0]
+    many = pa.Table.from_pylist([row]).take(pa.array([0] * (MOST_ROWS + 1)))
+    pq.write_table(many, path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    assert f"a column has {MOST_ROWS + 1} values" in refusal(path, "candidates")
+    long = pa.Table.from_pylist([row | {"arc": "0 " * 50_000}]).take(pa.array([0] * 5_000))
+    pq.write_table(long, path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    assert "its texts have" in refusal(path, "candidates")
+
+
+@pytest.mark.parametrize(
+    "recorded", ["[1]", "null", "[" * 100_000, "{", '{"params": "x"}', '{"search_seed": -1}', '{"run": 1}']
+)
+def test_provenance_that_is_none_is_one_line(recorded, tmp_path):
+    path = tmp_path / "t.parquet"
+    write_table(path, "candidates", CANDIDATES, MADE_BY)
+    table = pq.read_table(path).replace_schema_metadata({"provenance": recorded})
+    pq.write_table(table, path)
+    with pytest.raises(ValueError, match=f"^{path}: provenance: "):
+        read_provenance(path)
+    assert table_identity(path) is None
