@@ -7,7 +7,6 @@ there is nothing in their place, and a section leaves out what it would show of 
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from enas_core.analysis.comparison import network_means, summarise
 from enas_core.analysis.results import Row, read_checked
 from enas_core.analysis.statistics import Estimate, binomial_interval
 from enas_core.console import UserError, log
+from enas_core.data.manifest import read_manifest
 from enas_core.files.tables import read_provenance, read_table
 from enas_core.pages.figures import inline
 from enas_core.settings.describe import Described, describe
@@ -106,7 +106,7 @@ class Finished:
         if self.classes:
             return sum(row["test_images"] for row in self.classes)
         manifest = self.folder / "data/manifest.json"
-        return int(json.loads(manifest.read_text())["images"]["test"]) if manifest.exists() else None
+        return read_manifest(manifest).images.test if manifest.exists() else None
 
     @functools.cached_property
     def settings(self) -> list[Setting]:
