@@ -402,7 +402,7 @@ def test_full_disk(desk: Desk, stage: str, name: str) -> None:
         code, lines = desk.run(stage)
     assert code == 2
     assert lines[-1] == f"error: {desk.folder / 'out' / name}: File too large"
-    assert list((desk.folder / "out").glob("*")) == []
+    assert list((desk.folder / "out").glob("*")) == []  # also where the folder itself is gone again
 
 
 # --- arbitrary content --------------------------------------------------------------------------
