@@ -126,7 +126,10 @@ def _program(network: Network, pixels: Pixels) -> torch.export.ExportedProgram:
     example = torch.zeros(2, shape.image_size, shape.image_size, shape.in_channels, dtype=dtype)
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad():
-        return torch.export.export(Normalising(network, pixels).eval(), (example,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(Normalising(network, pixels).eval(), (example,), dynamic_shapes=({0: batch},))
+    for step in program.graph.nodes:
+        step.meta.pop("stack_trace", None)  # lines of this project's files, with their paths on this machine
+    return program
 
 
 def _write_onnx(program: torch.export.ExportedProgram, facts: dict[str, str], path: Path) -> Run:
@@ -136,6 +139,8 @@ def _write_onnx(program: torch.export.ExportedProgram, facts: dict[str, str], pa
     found = torch.onnx.export(program, input_names=[INPUT], output_names=[OUTPUT], dynamo=True, verbose=False)
     assert found is not None
     versions = {f"{name}_version": importlib.metadata.version(name) for name in NEEDED}
+    for step in found.model.graph.all_nodes():
+        step.metadata_props.clear()  # from where in the network it comes: more bytes than a small network has
     found.model.metadata_props.update(facts | versions)
     found.save(path, external_data=False)
     options = onnxruntime.SessionOptions()

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -129,6 +130,15 @@ def test_other_logits_are_an_error_and_leave_no_file(file_format, wrong, tmp_pat
         export_network(network, tmp_path / "net", file_format, "uint8", images)
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
     assert (tmp_path / "net").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("file_format", ["onnx", "torch"])
+def test_no_path_of_this_machine_is_in_a_file(file_format, tmp_path):
+    network = trained(arc=SMALL, size=8)
+    export_network(network, tmp_path / "net", file_format, "uint8", some_images(network))
+    content = (tmp_path / "net").read_bytes()
+    for folder in (Path(exported.__file__).parents[2], Path(torch.__file__).parents[1], tmp_path):
+        assert str(folder).encode() not in content
 
 
 @pytest.mark.parametrize("times", [0.5, 2])
