@@ -322,6 +322,8 @@ def main() -> None:
     folder = FOLDER.parent / given.experiment
     if given.take is not None:
         take(given.take, folder)
+    if not (folder / given.experiment / "metrics.parquet").exists():
+        sys.exit(f"error: {folder / given.experiment}: no tables; the random networks of {given.experiment} come first")
     make(folder, folder, given.experiment)
 
 
