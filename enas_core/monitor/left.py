@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enas_core.monitor.stages import Overview, Rule, Stage
+from enas_core.monitor.stages import Overview, Rule
 from enas_core.planning.jobs import makespan
 from enas_core.planning.run_times import RunTime, conditions
 from enas_core.settings.experiment import Experiment
@@ -43,21 +43,14 @@ def seconds_left(overview: Overview, planned: Mapping[Rule, float]) -> list[floa
     finished: dict[Rule, list[float]] = {}
     under_way: dict[Rule, list[float]] = {}
     for stage in overview.stages:
-        if stage.state == "finished" and stage.spent:
-            finished.setdefault(stage.rule, []).append(stage.spent)
-        elif stage.pace and stage.epochs:
-            under_way.setdefault(stage.rule, []).append(stage.pace * stage.epochs)
+        if stage.state == "finished":
+            if stage.spent:  # which is not known of a choice whose benchmark is gone
+                finished.setdefault(stage.rule, []).append(stage.spent)
+        elif stage.own_left is not None:
+            under_way.setdefault(stage.rule, []).append(stage.spent + stage.own_left)
     measured = under_way | finished
     typical = dict(planned) | {rule: statistics.mean(seconds) for rule, seconds in measured.items()}
-    return [_left(stage, typical.get(stage.rule)) for stage in overview.stages]
-
-
-def _left(stage: Stage, typical: float | None) -> float | None:
-    """Of one stage; `typical` is what all of such a stage takes."""
-    if stage.state == "finished":
-        return 0.0
-    whole = stage.pace * stage.epochs if stage.pace and stage.epochs else typical
-    return None if whole is None else max(0.0, whole - stage.spent)
+    return [stage.own_left if stage.own_left is not None else typical.get(stage.rule) for stage in overview.stages]
 
 
 def rest_of(overview: Overview, left: Sequence[float | None]) -> Rest:

@@ -84,6 +84,8 @@ def curves(overview: Overview) -> str:
 
 
 def _draw(axes: Axes, title: str, stages: Sequence[Stage]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for i, stage in enumerate(stages):
         epochs = range(1, len(stage.accuracies) + 1)
         percents = [100 * accuracy for accuracy in stage.accuracies]
@@ -92,8 +94,10 @@ def _draw(axes: Axes, title: str, stages: Sequence[Stage]) -> None:
     if stages[0].chance is not None:
         axes.axhline(100 * stages[0].chance, color="#666666", linestyle=":", linewidth=1, label="chance")
     axes.set(title=title, xlabel="complete epochs", ylabel="accuracy, %")
+    axes.set_xlim(0, 1.03 * max(stage.epochs or len(stage.accuracies) for stage in stages))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.title.set_fontsize(10)
     axes.grid(color="#e4e4e4")
     axes.spines[["top", "right"]].set_visible(False)
     if len(stages) <= 8:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, frameon=False, loc="lower right")  # where the curves are not

@@ -48,6 +48,8 @@ class Stage:
     """Accuracy of always answering the commonest class of these images."""
     spent: float = 0.0
     """That it has computed so far."""
+    begun: float = 0.0
+    """Of these, those of the epoch under way."""
     pace: float | None = None
     """Seconds of one of its epochs."""
     memory: float | None = None
@@ -56,6 +58,15 @@ class Stage:
     """Since its last sign of life; None once it is finished, or before it has given one."""
     where: str = ""
     """Machine and device."""
+
+    @property
+    def own_left(self) -> float | None:
+        """Seconds that the rest takes at its own pace; None where it has none."""
+        if self.state == "finished":
+            return 0.0
+        if self.pace is None or self.epochs is None:
+            return None
+        return max(0.0, self.pace * (self.epochs - len(self.accuracies)) - self.begun)
 
     @property
     def name(self) -> str:
@@ -195,6 +206,7 @@ class _Files:
             accuracies=[row.accuracy for row in told.rows],
             epochs=told.epochs,
             spent=complete + told.seconds,
+            begun=told.seconds,
             pace=pace,
             memory=told.memory,
             age=age,

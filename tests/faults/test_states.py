@@ -41,7 +41,7 @@ class Workplace:
 
     def interrupt(self) -> None:
         """A start that is killed in the second epoch or so, with two states saved."""
-        assert self.run(event=103, signal=signal.SIGKILL).code == -signal.SIGKILL
+        assert self.run(event=111, signal=signal.SIGKILL).code == -signal.SIGKILL
         assert self.current.exists()
         assert self.previous.exists()
 
@@ -131,7 +131,7 @@ def test_format_of_another_version(search: Workplace) -> None:
 def test_changed_inputs_never_resume_an_old_state(inputs: Path, server: ForkServer, tmp_path: Path, what: str) -> None:
     shutil.copytree(inputs, tmp_path / "inputs")
     place = Workplace("augment", tmp_path / "inputs", tmp_path, server)
-    assert place.run(event=103, signal=signal.SIGKILL).code == -signal.SIGKILL
+    assert place.run(event=111, signal=signal.SIGKILL).code == -signal.SIGKILL
     options = []
     if what == "settings":
         trials.write_settings(place.inputs / "config", augment={"l2": 0.001})
@@ -217,7 +217,7 @@ def test_what_a_killed_and_an_interrupted_training_tell(place: Workplace) -> Non
     told = read_progress(place.state / PROGRESS)
     assert told is not None
     assert (told.state, told.epochs) == ("running", 4)
-    assert place.run(5, event=60, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
+    assert place.run(event=30, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
     told = read_progress(place.state / PROGRESS)
     assert told is not None
     assert (told.state, told.epochs) == ("interrupted", 4)
@@ -352,7 +352,7 @@ def test_signal_after_each_step_of_an_epoch(search: Workplace, references: dict[
     begins anew."""
     found = []
     for _ in range(10):
-        assert search.run(event=10, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
+        assert search.run(event=14, signal=signal.SIGTERM).code == 128 + signal.SIGTERM
         found.append(trials.newest(search.state))
     steps = [Position(False, 0, step) for step in range(1, 6)]
     updates = [Position(False, 0, 5, update) for update in range(1, 4)]

@@ -51,13 +51,15 @@ class MadeUp:
         np.save(self.folder / "data/train_labels.npy", np.array([0] * 900 + [1] * 75 + [2] * 25))
         np.save(self.folder / "data/test_labels.npy", np.arange(100) % 4)
 
-    def tell(self, place: str, state: str = "running", rows: int = 2, age: float = 3.0, **changes: object) -> None:
+    def tell(self, place: str, state: str = "running", rows: object = 2, age: float = 3.0, **changes: object) -> None:
         """A sign of life: so many epochs of 100 seconds are done, and half of the next one."""
         epochs = 4 if place.startswith("search") else 10
         facts = {
             "state": state,
             "epochs": epochs,
-            "rows": [EpochSoFar(train_accuracy=0.5, accuracy=0.5 + i / 100, seconds=100.0) for i in range(rows)],
+            "rows": [EpochSoFar(train_accuracy=0.5, accuracy=0.5 + i / 100, seconds=100.0) for i in range(rows)]
+            if isinstance(rows, int)
+            else rows,
             "step": 5,
             "steps": 10,
             "seconds": 50.0,
@@ -193,7 +195,10 @@ def test_time_left_is_by_the_pace_of_the_training_itself(made_up: MadeUp) -> Non
     made_up.tell("search/s1")
     overview = made_up.overview()
     left = seconds_left(overview, {})
-    assert left[:4] == [150.0, 400.0, None, None]  # 4 epochs of 100 s; its own 250 s are spent
+    assert left[:4] == [150.0, 400.0, None, None]  # 2 epochs of 100 s, of which 50 s are over; 4 of the same
+    slow, fast = ([EpochSoFar(train_accuracy=0, accuracy=0, seconds=seconds)] for seconds in (1000.0, 10.0))
+    made_up.tell("search/s1", rows=[*slow, *fast, *fast, *fast, *fast, *fast], epochs=8, seconds=4.0)
+    assert made_up.stage("search", "s1").own_left == 2 * 10.0 - 4.0  # at its newer pace, whatever came before
     assert not rest_of(overview, left).complete
 
 
