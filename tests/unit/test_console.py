@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from enas_core.console import log, progress, start_logging, stop_logging, time_left
+from enas_core.console import escaped, log, progress, start_logging, stop_logging, time_left
 
 
 @pytest.fixture
@@ -81,3 +81,8 @@ def test_no_bar_elsewhere(capsys):
 )
 def test_time_left(done, total, seconds, expected):
     assert time_left(done, total, seconds) == expected
+
+
+def test_what_cannot_be_written_is_shown_by_its_code():
+    """As parts of file names that are not text: an undecodable byte is half of a character."""
+    assert escaped("cat\udcff.png\n\ta\x1b[2J é") == r"cat\udcff.png" + "\n\ta" + r"\x1b[2J" + " é"
