@@ -23,7 +23,7 @@ class Line(NamedTuple):
     """A row of the table."""
 
     state: State
-    cells: Sequence[str]
+    values: Sequence[str]
 
 
 def table_of(overview: Overview, left: Sequence[float | None]) -> list[Line]:
@@ -47,7 +47,7 @@ def table_of(overview: Overview, left: Sequence[float | None]) -> list[Line]:
 def _one(stage: Stage, left: float | None) -> Line:
     accuracies = stage.accuracies
     trains = stage.epochs is not None and stage.state != "waiting"
-    cells = (
+    values = (
         f"{stage.rule} {stage.name}",
         stage.state,
         f"{len(accuracies)}/{stage.epochs}" if trains and stage.rule != "select_arc" else NOT_KNOWN,
@@ -59,7 +59,7 @@ def _one(stage: Stage, left: float | None) -> Line:
         ago(stage.age),
         stage.where or NOT_KNOWN,
     )
-    return Line(stage.state, cells)
+    return Line(stage.state, values)
 
 
 def _several(stages: Sequence[Stage], left: Sequence[float | None]) -> Line:
@@ -68,7 +68,7 @@ def _several(stages: Sequence[Stage], left: Sequence[float | None]) -> Line:
     memories = [stage.memory for stage in stages if stage.memory is not None]
     known = [seconds for seconds in left if seconds is not None]
     state = stages[0].state
-    cells = (
+    values = (
         f"{stages[0].rule}: {len(stages)}",
         state,
         NOT_KNOWN,
@@ -80,7 +80,7 @@ def _several(stages: Sequence[Stage], left: Sequence[float | None]) -> Line:
         NOT_KNOWN,
         NOT_KNOWN,
     )
-    return Line(state, cells)
+    return Line(state, values)
 
 
 def title_of(overview: Overview, rest: Rest) -> str:
@@ -103,7 +103,7 @@ def left_in_words(rest: Rest) -> str:
 
 def lines_of(table: Sequence[Line]) -> list[str]:
     """Aligned, below a header."""
-    return as_table([HEADER, *[line.cells for line in table]])
+    return as_table([HEADER, *[line.values for line in table]])
 
 
 def percent(fraction: float | None) -> str:

@@ -52,9 +52,9 @@ def page(title: str, parts: Sequence[tuple[str, Sequence[Line], Overview]], foot
 
 def _part(line: str, table: Sequence[Line], overview: Overview) -> str:
     """An experiment."""
-    header = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEADER)
+    header = "".join(f"<th>{html.escape(name)}</th>" for name in HEADER)
     rows = [
-        f'<tr class="{row.state}">{"".join(f"<td>{html.escape(cell)}</td>" for cell in row.cells)}</tr>'
+        f'<tr class="{row.state}">{"".join(f"<td>{html.escape(value)}</td>" for value in row.values)}</tr>'
         for row in table
     ]
     name, _, rest = line.partition(": ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import platform
+import socket
 import time
 from types import TracebackType
 from typing import Literal, Protocol
@@ -55,7 +55,7 @@ def progress_of(training: Training, state: State) -> Progress:
         seconds=at.seconds,
         memory=memory,
         device=describe_device(training.device, training.processes),
-        host=platform.node(),
+        host=socket.gethostname(),
     )
 
 

@@ -278,7 +278,8 @@ def test_what_exists_is_suggested(two, capfdbinary, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, err = printed(capfdbinary, "nowhere", code=2)
     assert err.endswith("nothing to compare in nowhere; there are results/a, results/b\n")
-    monkeypatch.chdir(two / "a")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
     _, err = printed(capfdbinary, "nowhere", code=2)
     assert err.endswith("nothing to compare in nowhere; results has no finished comparison either\n")
 
