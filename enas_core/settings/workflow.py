@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -178,7 +179,21 @@ def parse_workflow(raw: Any, where: str = "config.yaml") -> Workflow:
     except ValidationError as error:
         keys: dict[str, Any] = {name: field.annotation for name, field in Workflow.model_fields.items()}
         keys["experiments"] = {name: experiment_model(_space_of(entry)) for name, entry in entries.items()}
-        raise UserError(*explain(where, keys, error)) from None
+        raise UserError(*_without_inherited(explain(where, keys, error), raw["experiments"])) from None
+
+
+def _without_inherited(lines: list[str], experiments: dict[str, Any]) -> list[str]:
+    """Mistakes without those that an experiment has from the one that it extends, where they are told already."""
+    extended = {name: entry["extends"] for name, entry in experiments.items() if entry and "extends" in entry}
+
+    def is_inherited(line: str) -> bool:
+        found = re.search(r": experiments\.([\w-]+)", line)
+        if found is None or found[1] not in extended:
+            return False
+        start, end = found.span(1)
+        return f"{line[:start]}{extended[found[1]]}{line[end:]}" in lines
+
+    return [line for line in lines if not is_inherited(line)]
 
 
 def _check_entry(experiments: dict[Any, Any], name: Any) -> None:

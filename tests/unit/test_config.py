@@ -696,3 +696,19 @@ def test_what_came_later_is_in_the_text_where_it_is_set():
     assert found[1]["search"].pop("stem") == "strided"
     assert found[1]["augmentation"].pop("brightness") == 0.5
     assert found[0] == found[1]
+
+
+def test_what_is_inherited_is_told_once():
+    raw = {
+        "experiments": {
+            "a": {"dataset": {"name": "cifar10", "source": "torchvision"}, "search": {"epochs": 1}},
+            "b": {"extends": "a", "search": {"num_layers": 0}},
+            "c": {"extends": "b"},
+        }
+    }
+    with pytest.raises(UserError) as caught:
+        parse_workflow(raw)
+    assert [line.split(": ")[1] for line in caught.value.lines] == [
+        "experiments.a.search.epochs",
+        "experiments.b.search.num_layers",
+    ]

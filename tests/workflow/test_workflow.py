@@ -157,8 +157,10 @@ def test_mistakes_in_the_config_stop_before_any_job(
 ) -> None:
     fresh.edit(**changes)
     printed = fresh.fail("results/tiny/final.pt")
-    (line,) = [line for line in printed.splitlines() if "config.yaml: " in line]
+    line, *others = [line for line in printed.splitlines() if "config.yaml: " in line]
     assert all(word in line for word in words), line
+    # An experiment that extends it has the same mistake, which is told again only where other values are allowed.
+    assert all("from" in other for other in others), others
     assert not fresh.results.exists()
 
 
