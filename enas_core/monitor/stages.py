@@ -278,5 +278,5 @@ def _chance_of(path: Path, last: int | None, stamp: int) -> float:
 
     from enas_core.analysis.signal import chance_level
 
-    labels = np.load(path)
+    labels = np.load(path, allow_pickle=False)
     return chance_level(labels[-last:] if last is not None else labels)

@@ -188,4 +188,4 @@ def test_searches_of_no_variant_are_refused(experiment, run, tmp_path):
 
 def test_the_table_has_the_whole_signal_check():
     assert set(SIGNAL_CHECK) <= set(SCHEMAS["ablation"].names)
-    assert set(SCHEMAS["signal"].names) == {*SIGNAL_CHECK, "experiment", "dataset", "seed"}
+    assert set(SCHEMAS["signal"].names) == {*SIGNAL_CHECK, "experiment", "dataset", "seed", "seconds"}

@@ -140,7 +140,7 @@ def test_run_times_are_kept_when_asked_for(tool):
     assert (code, err) == (0, f"written: {file}\n")
     experiment = load_workflow(plan.Path("config.yaml")).experiments["a"]
     kept = read_run_times(file)["a"]
-    assert set(kept) == {"search", "select_arc", "score_arcs", "augment"}
+    assert set(kept) == {"search", "select_arc", "score_arcs", "try_strategy", "augment"}
     for rule, run_time in kept.items():
         assert run_time.seconds == job_seconds(rule, experiment, experiment.dataset.used, COST)
         assert run_time.conditions == conditions("a", experiment, rule)

@@ -177,7 +177,8 @@ answers_and_labels = st.tuples(st.integers(1, 8), st.integers(1, 40)).flatmap(
 def test_ranges_and_invariance(drawn):
     answers, labels, random = drawn
     row = check(answers, labels)
-    assert set(row) | {"experiment", "dataset", "seed"} == set(SCHEMAS["signal"].names)
+    of_the_selection = {"experiment", "dataset", "seed", "seconds"}
+    assert set(row) | of_the_selection == set(SCHEMAS["signal"].names)
     assert row["verdict"] in VERDICTS
     assert sentence(row["verdict"], row)
     assert 0 < row["chance"] <= 1
