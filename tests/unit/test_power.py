@@ -166,11 +166,12 @@ def metrics(searched: list[float], random: list[float]) -> list[dict[str, Any]]:
 
 def test_compare_says_what_its_runs_can_show() -> None:
     searched, random = [0.90, 0.91, 0.92, 0.93], [0.90 + i / 500 for i in range(12)]
-    first, second, *_ = sentences({"x": metrics(searched, random)}, [], {})
+    first, second, third = sentences({"x": metrics(searched, random)}, [], {})
+    assert third.startswith("x: random search at equal hours")
     assert "found against random" in first
     assert second == f"x: {what_shows(4, 12, measured_spread(searched, random))}"
     assert "as measured between 4 and 12" in second
-    only, *_ = sentences({"x": metrics(searched[:1], random[:8])}, [], {})
+    only, _ = sentences({"x": metrics(searched[:1], random[:8])}, [], {})
     assert "cannot give less than 0.111" in only
 
 
