@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,6 +28,8 @@ from enas_core.training.network import NetworkTraining
 from enas_core.training.processes import Processes
 from enas_core.training.progress import train_with_signs_of_life
 from enas_core.training.supernet import SupernetTraining
+
+T = TypeVar("T", SupernetTraining, NetworkTraining)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ class Run:
         device = describe_device(self.device, self.processes)
         return provenance(device, fingerprint(settings), plain(settings)) | {"run": identity}
 
+    def finish(
+        self, create: Callable[[], T], identity: str, weights: Path, table: Path, emit: Callable[[T], None]
+    ) -> None:
+        """Train what `create` makes, from its saved state where there is one, and let `emit` write the outputs."""
+        states = StateDirectory(self.state_dir, identity, self.processes)
+        train = partial(train_with_signs_of_life, states)
+        with self.only_writer():
+            resume(create, states, self.save_every, self.inputs, weights, table, emit, train)
+
 
 def run_search(settings: SearchStage, seed: int, run: Run) -> None:
     """Train a supernet and its policy, from what is left of it to `supernet.pt` and `epochs.parquet`."""
@@ -74,18 +86,10 @@ def run_search(settings: SearchStage, seed: int, run: Run) -> None:
         save_supernet(weights, training.supernet, training.policy.state_dict())
         write_table(table, "search_epochs", training.epochs.rows, made_by | {"operators": training.supernet.operators})
 
-    states = StateDirectory(run.state_dir, identity, run.processes)
-    with run.only_writer():
-        resume(
-            lambda: SupernetTraining(settings, data, seed, run.device, run.events(), run.processes),
-            states,
-            run.save_every,
-            run.inputs,
-            weights,
-            table,
-            emit,
-            partial(train_with_signs_of_life, states),
-        )
+    def create() -> SupernetTraining:
+        return SupernetTraining(settings, data, seed, run.device, run.events(), run.processes)
+
+    run.finish(create, identity, weights, table, emit)
 
 
 def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: int, run: Run) -> None:
@@ -106,18 +110,10 @@ def run_augment(settings: AugmentStage, arc: Arc, network: NamedNetwork, seed: i
         save_network(weights, training.network, _facts(settings, data, training) | {"provenance": recorded})
         write_table(table, "augment_epochs", training.epochs.rows, recorded)
 
-    states = StateDirectory(run.state_dir, identity, run.processes)
-    with run.only_writer():
-        resume(
-            lambda: NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes),
-            states,
-            run.save_every,
-            run.inputs,
-            weights,
-            table,
-            emit,
-            partial(train_with_signs_of_life, states),
-        )
+    def create() -> NetworkTraining:
+        return NetworkTraining(settings, data, arc, network.name, seed, run.device, run.events(), run.processes)
+
+    run.finish(create, identity, weights, table, emit)
 
 
 def _facts(settings: AugmentStage, data: Dataset, training: NetworkTraining) -> dict[str, object]:
