@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import searches as evidence
 from evidence import compared, figure, made_by, markdown, number
+from published import about_published, published_rows
 from searches import Runs, code
 
 from enas_core.analysis.ablation import accuracy_from_scratch, values_of
@@ -122,8 +123,8 @@ def page(folder: Path, name: str) -> str:
         ),
         controller=listed([*controller, *(f"{text[0].upper()}{text[1:]}." for text in (*said, equal_hours))]),
         strategies=strategy_text(strategies),
-        published=markdown(["", "random, %", "found, %", "difference, points", "shows"], evidence.published_rows(base)),
-        published_words=evidence.about_published(base),
+        published=markdown(["", "random, %", "found, %", "difference, points", "shows"], published_rows(base)),
+        published_words=about_published(base),
         table=variant_table(table, everything),
         k=table[0]["k"],
         command="python docs/evidence/cifar10_compact/page.py"
