@@ -300,6 +300,18 @@ def controller_in_short(learned: Runs, uniform: Runs) -> str:
     return f"the controller buys nothing that these runs can show ({text})"
 
 
+def about_entropy(runs: Runs, most: float) -> str | None:
+    """How far the controller has gone from uniform sampling, whose arcs have an entropy of `most` nats; None where
+    it is not known."""
+    entropy = mean_of_known(search.entropy for search in runs.searches.values())
+    if entropy is None:
+        return None
+    return (
+        f"The controller's arcs have an entropy of {entropy:.2f} nats in the last epoch, uniform ones {most:.2f}: it"
+        f" has gone {1 - entropy / most:.1%} of the way to a single arc."
+    )
+
+
 def about_controller(learned: Runs, uniform: Runs) -> list[str]:
     """What the controller has bought: found networks with and without it, and its candidates against random arcs."""
     with_it, without = accuracies(learned.metrics, "searched"), accuracies(uniform.metrics, "searched")

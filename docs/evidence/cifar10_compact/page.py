@@ -9,6 +9,7 @@ With `--experiment cifar10_full` both are about the same runs at full size, in d
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import tempfile
@@ -102,6 +103,10 @@ def page(folder: Path, name: str) -> str:
     controller = ["The searches without a controller are not complete yet."]
     if UNIFORM in variants:
         controller = evidence.about_controller(base, variants[UNIFORM])
+    decisions = read_stage(folder / name / "config/search.json", SearchStage).search_space.decisions
+    entropy = evidence.about_entropy(base, math.fsum(math.log(decision.choices) for decision in decisions))
+    if entropy is not None:
+        controller.append(entropy)
     row, reasons = summarise(base.metrics, base.checked)
     equal_hours = about_equal_hours(row, reasons)
     strategies = evidence.strategy_rows(base, folder / name)
