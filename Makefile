@@ -25,7 +25,7 @@ demo: .venv/installed
 	@echo "The answer on a page is results/digits/report.html; Snakemake's report is results/report.html."
 
 # On two cores: every test that starts neither Snakemake nor several processes of a training, and the linters.
-LONG := tests/workflow tests/parallel $(patsubst %,tests/faults/test_%.py,kills orphans snakemake workflows)
+LONG := tests/workflow tests/parallel tests/spaces/test_full_size_export.py $(patsubst %,tests/faults/test_%.py,kills orphans snakemake workflows)
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 test: .venv/installed lint
