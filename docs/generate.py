@@ -114,8 +114,9 @@ def _bounds(node: Node) -> str:
 COLUMNS = """# Columns
 
 Made from the program by `python docs/generate.py`, as are the checks of every table that is read and the `unit` and
-`description` of each Arrow field. What is null is missing; no column holds NaN. The stages that write the files are in
-[files.md](files.md).
+`description` of each Arrow field. What is null is missing; no column holds NaN. Two runs with the same results agree in
+all columns but those that are *by the machine*: times, speeds, devices, and what is computed from them. The stages that
+write the files are in [files.md](files.md).
 """
 
 
@@ -133,7 +134,8 @@ def columns_page() -> str:
 
 def _column(name: str, column: Column) -> str:
     values = f"{column.allowed} or null" if column.null else column.allowed
-    cells = (f"`{name}`", column.unit, values, _flat(column.description))
+    meaning = _flat(column.description) + (" *By the machine.*" if column.by_machine else "")
+    cells = (f"`{name}`", column.unit, values, meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

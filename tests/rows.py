@@ -18,4 +18,6 @@ def row_of(kind: str, **values: Any) -> dict[str, Any]:
 
 
 def _value(column: Column) -> Any:
-    return None if column.null else VALUES[column.type]
+    if column.null:
+        return None
+    return column.words[0] if column.words else VALUES[column.type]

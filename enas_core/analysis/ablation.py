@@ -15,7 +15,7 @@ from enas_core.analysis.ranking import top_k
 from enas_core.analysis.results import Row, SearchResult, read_search
 from enas_core.analysis.statistics import ALPHA, holm, kendall_tau, mean_difference, mean_of_known
 from enas_core.console import UserError
-from enas_core.files.schemas import SIGNAL_CHECK
+from enas_core.files.common_columns import SIGNAL_CHECK
 from enas_core.settings.stages import AblationStage
 from enas_core.settings.variants import CORRECTED, ORIGINAL, Variant
 

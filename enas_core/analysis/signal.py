@@ -18,18 +18,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from enas_core.analysis.ranking import split_half_reliability
 from enas_core.analysis.statistics import ALPHA, holm
+from enas_core.files.common_columns import VERDICTS, Verdict
 
 Row = dict[str, Any]
-Verdict = Literal["at chance", "order is noise", "order repeats"]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
-"""From the worst to the best."""
 
 LEARNED_ODDS = 2.0
 """Weights count as trained when the odds of a right answer are so many times those of guessing (0.18 in ten equal

@@ -196,9 +196,11 @@ def _check_column(name: str, column: Column, values: pa.ChunkedArray) -> None:
             pc.less_equal(values, column.high + ROUNDING),
         )
         wrong = pc.or_(wrong, pc.fill_null(pc.invert(inside), False))  # NaN is not inside
+    if column.words:
+        wrong = pc.or_(wrong, pc.invert(pc.is_in(values, pa.array([*column.words, None]))))
     row = pc.index(wrong, True).as_py()
     if row >= 0:
-        raise UserError(f"{name} of row {row + 1} is {values[row].as_py()}; allowed: {column.allowed}")
+        raise UserError(f"{name} of row {row + 1} is {shown(values[row].as_py())}; allowed: {column.allowed}")
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

@@ -17,10 +17,10 @@ import pytest
 import yaml
 from slurm import HOST, Slurm
 
+from enas_core.files.schemas import BY_MACHINE
+
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 300  # seconds for anything that is waited for
-NO_RESULT = re.compile("second|hours|^gain_|^device$")
-"""Columns that may differ between two runs: times, what is compared at equal times, and where it was."""
 COMPARISON = "results/tiny/comparison.parquet"
 SEARCH = "results/long/search/s1/supernet.pt"
 NAMES = [f"random-0{i}" for i in range(3)]
@@ -65,7 +65,7 @@ class Workspace:
         return (self.folder / "results/long/_state/search/s1/previous.state").exists()
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All result tables without what may differ between two runs."""
+        """All result tables without what clock and machine decide."""
         results = self.folder / "results"
         return {
             str(path.relative_to(results)): without_times(pd.read_parquet(path)) for path in results.rglob("*.parquet")
@@ -74,7 +74,7 @@ class Workspace:
 
 def without_times(table: pd.DataFrame) -> pd.DataFrame:
     """A table's results."""
-    return table[[name for name in table.columns if not NO_RESULT.search(name)]]
+    return table[[name for name in table.columns if name not in BY_MACHINE]]
 
 
 def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> None:

@@ -170,7 +170,7 @@ def stale(path: Path) -> Any:
 
 TABLE = ("files.tables._opened",)
 SAVED = ("spaces.saved.read_torch_file", "files.plain.load_plain")
-ARRAYS = ("data.arrays.file_sha256", "data.prepared._mapped", "data.prepared._read_verified")
+ARRAYS = ("data.arrays.file_sha256", "data.arrays._mapped", "data.prepared._read_verified")
 
 READERS: dict[str, Reader] = {
     "config.yaml": Reader(write_config, load_workflow, ("settings.yaml_file.read_yaml",)),

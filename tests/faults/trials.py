@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import torch
 
 from enas_core.data.prepare import prepare
-from enas_core.files.schemas import TIMING_COLUMNS
+from enas_core.files.schemas import BY_MACHINE
 from enas_core.files.tables import read_provenance
 from enas_core.settings.stages import STAGES, stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
@@ -184,9 +184,9 @@ def newest(folder: Path) -> Position | None:
 
 
 def comparable(path: Path) -> dict[str, Any]:
-    """A table's columns without timing."""
+    """A table's columns without those that clock and machine decide."""
     columns = pq.read_table(path).to_pydict()
-    return {name: values for name, values in columns.items() if name not in TIMING_COLUMNS}
+    return {name: values for name, values in columns.items() if name not in BY_MACHINE}
 
 
 def assert_same(found: Any, expected: Any) -> None:

@@ -18,13 +18,13 @@ import torch
 import trials
 import yaml
 
+from enas_core.files.schemas import BY_MACHINE
+
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 1800  # seconds for anything that is waited for: a hang is found, a busy machine is none
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 EXPERIMENT = trials.EXPERIMENT | {"baseline": {"num_arcs": 1}}
 EVERYTHING = ("results/tiny/comparison.parquet", "results/tiny/final.pt")
-TIMES = re.compile("second|hours")
-"""In the names of columns that times decide: they differ between two runs."""
 REFUSED = "in use by another process"
 
 
@@ -215,7 +215,7 @@ def _state(pid: int) -> str:
 def _assert_same_file(found: Path, expected: Path) -> None:
     if found.suffix == ".parquet":
         tables = [pq.read_table(path).to_pydict() for path in (found, expected)]
-        rows = [{name: values for name, values in table.items() if not TIMES.search(name)} for table in tables]
+        rows = [{name: values for name, values in table.items() if name not in BY_MACHINE} for table in tables]
         trials.assert_same(*rows)
     elif found.suffix == ".pt":
         trials.assert_same(*(torch.load(path, weights_only=True) for path in (found, expected)))

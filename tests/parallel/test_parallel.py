@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 
-from enas_core.files.schemas import TIMING_COLUMNS
+from enas_core.files.schemas import BY_MACHINE
 from enas_core.files.tables import read_provenance
 from enas_core.settings.augment import Augment
 from enas_core.spaces.saved import load_network
@@ -45,7 +45,7 @@ def closeness(one, other):
     assert len(one["rows"]) == len(other["rows"]) > 0
     rows = [
         torch.tensor([row[name] for row in result["rows"] for name in row if isinstance(row[name], float)
-                      and name not in TIMING_COLUMNS]) for result in (one, other)
+                      and name not in BY_MACHINE]) for result in (one, other)
     ]  # fmt: skip
     weights = [torch.cat([t.flatten().double() for t in result["state"].values()]) for result in (one, other)]
     return max(float(((a - b).abs() / a.abs().clamp_min(1)).max()) for a, b in (rows, weights))
@@ -150,8 +150,8 @@ def run(command):
 
 
 def table(out):
-    """The training's table without its timing columns."""
-    return pd.read_parquet(out / "epochs.parquet").drop(columns=list(TIMING_COLUMNS), errors="ignore")
+    """The training's table without what clock and machine decide."""
+    return pd.read_parquet(out / "epochs.parquet").drop(columns=list(BY_MACHINE), errors="ignore")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
-from enas_core.files.schemas import TIMING_COLUMNS
+from enas_core.files.schemas import BY_MACHINE
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ["results/tiny/final.pt", "results/tiny/comparison.parquet"]
@@ -63,7 +63,7 @@ def test_data_and_results_in_a_bucket(endpoint, tmp_path):
             pd.read_parquet(path) for path in (tmp_path / "table", tmp_path / "local/results/tiny" / name)
         )
         pd.testing.assert_frame_equal(
-            *(t.drop(columns=list(TIMING_COLUMNS), errors="ignore") for t in (found, expected)), check_exact=True
+            *(t.drop(columns=list(BY_MACHINE), errors="ignore") for t in (found, expected)), check_exact=True
         )
     # A working folder that knows nothing of the first one finds everything done.
     assert snakemake(tmp_path / "another", *storage) == []

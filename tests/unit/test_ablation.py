@@ -8,11 +8,13 @@ from rows import row_of
 
 from enas_core import ablation
 from enas_core.analysis.ablation import effects, in_order_of_effect, sentences
-from enas_core.files.schemas import SCHEMAS, SIGNAL_CHECK
+from enas_core.files.common_columns import SIGNAL_CHECK
+from enas_core.files.schemas import SCHEMAS
 from enas_core.files.tables import read_provenance, read_table, write_table
 from enas_core.settings.networks import random_network, searched_network
 from enas_core.settings.stages import AblationStage, to_json
 from enas_core.settings.variants import Variant
+from enas_core.spaces.micro.sampling import uniform_arc
 
 VARIANTS = (
     Variant(preset="original"),
@@ -22,7 +24,7 @@ VARIANTS = (
     Variant(preset="corrected", key="init_fan_in"),
 )
 STAGE = AblationStage(experiment="x", variants=VARIANTS, left_out={"train_aux_head": "there is no auxiliary head"})
-ARCS = [f"arc {i}" for i in range(8)]
+FOUND, NEVER, *ARCS = (str(uniform_arc(i, num_nodes=2)) for i in range(10))
 TRUTH = [0.70, 0.72, 0.74, 0.76, 0.78, 0.80, 0.82, 0.84]
 
 
@@ -106,7 +108,7 @@ def put_metrics(path: Path) -> None:
     """Random arcs that were trained with two seeds each, and a found one."""
     networks = [(random_network(i), arc, truth) for i, (arc, truth) in enumerate(zip(ARCS, TRUTH, strict=True))]
     rows = []
-    for network, arc, truth in [*networks, (searched_network(1), "found", 0.99)]:
+    for network, arc, truth in [*networks, (searched_network(1), FOUND, 0.99)]:
         for seed, shift in ((1, 0.01), (2, -0.01)):
             row = row_of("metrics", experiment="x", dataset="digits", seed=seed)
             row |= {"network": network.name, "role": network.role, "arc": arc, "test_accuracy": truth + shift}
@@ -117,15 +119,16 @@ def put_metrics(path: Path) -> None:
 def put_search(folder: Path, experiment: str, seed: int, shared: list[float]) -> Path:
     """The folder of a search that has scored the random arcs so."""
     epochs = [
-        row_of("search_epochs", experiment=experiment, seed=seed, epoch=epoch, seconds=1800.0)
+        row_of("search_epochs", experiment=experiment, dataset="digits", seed=seed, epoch=epoch, seconds=1800.0)
         | {"controller_entropy": 9.0 - epoch}
         for epoch in range(3)
     ]
-    candidates = [row_of("candidates", source="policy", arc="found", valid_accuracy=0.9, selected=True)]
+    candidates = [row_of("candidates", source="policy", space="micro", arc=FOUND, valid_accuracy=0.9, selected=True)]
     for arc, accuracy in zip(ARCS, shared, strict=True):
-        candidates.append(row_of("candidates", source="random", arc=arc, valid_accuracy=accuracy))
-    candidates.append(row_of("candidates", source="random", arc="never trained", valid_accuracy=0.1))
-    signal = row_of("signal", seed=seed, verdict="order repeats", chance=0.1, candidates_mean=0.9, reliability=0.8)
+        candidates.append(row_of("candidates", source="random", space="micro", arc=arc, valid_accuracy=accuracy))
+    candidates.append(row_of("candidates", source="random", space="micro", arc=NEVER, valid_accuracy=0.1))
+    signal = row_of("signal", experiment=experiment, dataset="digits", seed=seed, verdict="order repeats")
+    signal |= {"chance": 0.1, "candidates_mean": 0.9, "reliability": 0.8}
     write_table(folder / "epochs.parquet", "search_epochs", epochs, {"device": "cpu (1 threads)"})
     write_table(folder / "candidates.parquet", "candidates", candidates, {})
     write_table(folder / "signal.parquet", "signal", [signal], {})

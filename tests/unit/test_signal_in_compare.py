@@ -15,6 +15,7 @@ from enas_core.analysis.sentences import about_signal
 from enas_core.analysis.signal import VERDICTS, weakest
 from enas_core.files.tables import provenance, write_table
 from enas_core.settings.networks import random_network, searched_network
+from enas_core.spaces.micro.sampling import uniform_arc
 
 MADE_BY = provenance("cpu", "abc")
 
@@ -141,14 +142,15 @@ def test_results_without_a_signal_check_still_compare(tmp_path, capsys):
 
 def test_a_search_is_read_with_and_without_its_check(tmp_path: Path):
     epoch = row_of("search_epochs", seed=3, seconds=50.0)
+    first, second = str(uniform_arc(1, 2)), str(uniform_arc(2, 2))
     write_table(tmp_path / "epochs.parquet", "search_epochs", [epoch], MADE_BY)
     candidates = [
-        row_of("candidates", source="policy", arc="0 1", valid_accuracy=0.5),
-        row_of("candidates", source="random", arc="1 1", valid_accuracy=0.25),
+        row_of("candidates", source="policy", space="micro", arc=first, valid_accuracy=0.5),
+        row_of("candidates", source="random", space="micro", arc=second, valid_accuracy=0.25),
     ]
     write_table(tmp_path / "candidates.parquet", "candidates", candidates, MADE_BY)
     seed, result = read_search(tmp_path)
-    assert (seed, result.random, result.signal) == (3, {"1 1": 0.25}, None)
+    assert (seed, result.random, result.signal) == (3, {second: 0.25}, None)
     write_table(tmp_path / "signal.parquet", "signal", [signal_row("order is noise", 3)], MADE_BY)
     _, result = read_search(tmp_path)
     assert result.signal == signal_row("order is noise", 3)

@@ -17,7 +17,7 @@ from rows import row_of
 
 import enas_core
 from enas_core.files.columns import LARGEST, Column, Table, count
-from enas_core.files.schemas import SCHEMAS, TABLES, TIMING_COLUMNS
+from enas_core.files.schemas import BY_MACHINE, SCHEMAS, TABLES
 from enas_core.files.tables import (
     MOST_ROWS,
     best_candidate,
@@ -39,7 +39,7 @@ def values_of(column: Column) -> st.SearchStrategy:
     values = {
         pa.int64(): st.integers(column.low, 2**63 - 1),
         pa.float64(): st.floats(**within, allow_nan=False),
-        pa.string(): st.text(max_size=20),
+        pa.string(): st.sampled_from(column.words) if column.words else st.text(max_size=20),
         pa.bool_(): st.booleans(),
     }[column.type]
     return st.none() | values if column.null else values
@@ -73,10 +73,16 @@ def test_rows_come_back_as_they_were(kind, data, tmp_path):
     assert read_provenance(path) == MADE_BY
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
-def test_timing_columns_are_columns(kind):
-    names = set(SCHEMAS[kind].names) & set(TIMING_COLUMNS)
-    assert names == (set(TIMING_COLUMNS) if kind.endswith("_epochs") else names)
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_clock_and_machine_decide_is_said_of_each_column(kind):
+    """All times, speeds and devices are, and a name means the same in all tables."""
+    columns = TABLES[kind].columns
+    decided = {name for name, column in columns.items() if column.by_machine}
+    measured = {name for name, column in columns.items() if column.unit in ("s", "h", "images/s")}
+    assert measured <= decided
+    assert decided == BY_MACHINE & columns.keys()
+    assert ("device" in decided) == ("device" in columns)
+    assert not decided & {"arc", "test_accuracy", "valid_accuracy", "epoch", "network"}
 
 
 def test_a_row_without_a_value_has_null_there(tmp_path):
@@ -96,6 +102,8 @@ def wrong_values(column: Column) -> list:
         wrong += [column.high + 1.0] if column.high < LARGEST else []
     if column.type == pa.int64():
         wrong += [column.low - 1]
+    if column.words:
+        wrong += [f"not {column.words[0]}"]
     return wrong
 
 
@@ -111,7 +119,7 @@ WRONG = [
 def test_what_a_column_cannot_hold_is_one_line(kind, name, wrong, tmp_path):
     path, good = tmp_path / "t.parquet", row_of(kind)
     write_table(path, kind, [good, good | {name: wrong}], MADE_BY)
-    assert f"{name} of row 2 is {wrong}; allowed: {TABLES[kind].columns[name].allowed}" in refusal(path, kind)
+    assert f"{name} of row 2 is {wrong!r}; allowed: {TABLES[kind].columns[name].allowed}" in refusal(path, kind)
 
 
 @pytest.mark.parametrize("kind", TABLES)

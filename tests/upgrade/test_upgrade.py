@@ -15,7 +15,7 @@ from earlier import ARCHIVES, unpack
 import enas_core
 from enas_core import augment, search, select_arc
 from enas_core.data.prepared import load_prepared
-from enas_core.files.schemas import LATER_COLUMNS, TIMING_COLUMNS
+from enas_core.files.schemas import BY_MACHINE, LATER_COLUMNS
 from enas_core.files.tables import read_provenance, read_table, table_identity
 from enas_core.settings.stages import STAGES, read_stage, stage_settings, to_json
 from enas_core.settings.workflow import load_workflow
@@ -50,7 +50,7 @@ def close(found: Any, expected: Any) -> bool:
 
 def assert_close(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     """Tables of equal length whose values are close, but for timing and what an earlier version did not know."""
-    aside = {*TIMING_COLUMNS, *(name for names in LATER_COLUMNS.values() for name in names)}
+    aside = {*BY_MACHINE, *(name for names in LATER_COLUMNS.values() for name in names)}
     assert len(found) == len(expected)
     for row, other in zip(found, expected, strict=True):
         different = [name for name in other if name not in aside and not close(row[name], other[name])]

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from enas_core.files.schemas import TIMING_COLUMNS
+from enas_core.files.schemas import BY_MACHINE
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/configs/tiny.yaml"
@@ -57,5 +57,5 @@ class Workspace:
 
 
 def comparable(path: Path) -> pd.DataFrame:
-    """A table without its timing columns."""
-    return pd.read_parquet(path).drop(columns=list(TIMING_COLUMNS), errors="ignore")
+    """A table without what clock and machine decide."""
+    return pd.read_parquet(path).drop(columns=list(BY_MACHINE), errors="ignore")
