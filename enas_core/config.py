@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -61,12 +62,17 @@ def config(
 
 
 def fits(manifest_file: Path, stages: Sequence[Path]) -> str:
-    """A line for each stage that can train on the images of a manifest. Raises UserError for the first that cannot."""
+    """A line for each stage that can train on the images of a manifest. Raises UserError for the first that cannot, and
+    where the arrays beside the manifest are not those that it describes. (Some storages bring the manifest alone; each
+    stage looks at the arrays again.)"""
+    from enas_core.data.arrays import mapped_arrays
     from enas_core.data.fit import require_fit
     from enas_core.data.manifest import read_manifest
     from enas_core.settings.stages import STAGES, AugmentStage, SearchStage, read_stage
 
     manifest = read_manifest(manifest_file)
+    with suppress(FileNotFoundError):
+        mapped_arrays(manifest_file.parent, manifest)
     lines = []
     for path in stages:
         model = STAGES.get(path.stem)

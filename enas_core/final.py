@@ -13,6 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from enas_core.analysis.identity import Common, facts_of
 from enas_core.console import UserError, log
 from enas_core.files.atomic import write_bytes, write_text
 from enas_core.files.lock import only_writer
@@ -48,41 +49,48 @@ def final(
         write_text(arc_out, f"{space_class(space).of_text(arc)[1]}\n")
     elif arc_out is not None:
         with only_writer(arc_out):
-            write_text(arc_out, f"{best_of(candidates)[1]}\n")
+            write_text(arc_out, f"{best_of(candidates, Common())[1]}\n")
     elif out is not None:
         with only_writer(out):
-            position, chosen = best_of(candidates)
-            copy_network(models[position], chosen, out)
+            common = Common()
+            position, chosen = best_of(candidates, common)
+            copy_network(models[position], chosen, out, common)
 
 
-def best_of(candidates: Sequence[Path]) -> tuple[int, str]:
-    """Position of the search seed whose selected arc is the best, and that arc."""
-    from enas_core.files.tables import best_candidate
+def best_of(candidates: Sequence[Path], common: Common) -> tuple[int, str]:
+    """Position of the search seed whose selected arc is the best, and that arc. Raises UserError unless all tables are
+    of one experiment, whose facts are `common`."""
+    from enas_core.files.tables import best_candidate, read_provenance, read_table
 
+    for path in candidates:
+        common.require(path, facts_of(read_provenance(path).get("settings")))
+        common.require_arcs(path, read_table(path, "candidates"))
     position, arc = best_candidate(candidates)
     log.info("%s has the best selected arc: %s", candidates[position], arc)
     return position, arc
 
 
-def copy_network(folder: Path, arc: str, out: Path) -> None:
-    """Copy the trained network of `folder` to `out`. Raises UserError unless it is one of `arc` and complete."""
+def copy_network(folder: Path, arc: str, out: Path, common: Common) -> None:
+    """Copy the trained network of `folder` to `out`. Raises UserError unless it is one of `arc`, complete, and of the
+    experiment with `common` facts."""
     from enas_core.files.tables import read_table
 
-    epochs = read_table(folder / "epochs.parquet", "augment_epochs")
-    if not epochs or epochs[-1]["test_accuracy"] is None:
-        raise UserError(f"{folder / 'epochs.parquet'}: has no test accuracy")
-    check_network(folder / "model.pt", arc)
-    write_bytes(out, read_bytes(folder / "model.pt"))
-    log.info("%s is %s  test accuracy %.4f", out, folder / "model.pt", epochs[-1]["test_accuracy"])
+    table, network = folder / "epochs.parquet", folder / "model.pt"
+    last = read_table(table, "augment_epochs")[-1]
+    common.require(table, facts_of(last))
+    check_network(network, arc, common)
+    write_bytes(out, read_bytes(network))
+    log.info("%s is %s  test accuracy %.4f", out, network, last["test_accuracy"])
 
 
-def check_network(path: Path, arc: str) -> None:
-    """Raises UserError unless `path` holds a trained network of `arc`."""
+def check_network(path: Path, arc: str, common: Common) -> None:
+    """Raises UserError unless `path` holds a trained network of `arc`, of the experiment with `common` facts."""
     from enas_core.spaces.saved import load_network
 
-    found = str(load_network(path).arc)
-    if found != arc:
-        raise UserError(f"{path}: is of arc {found}, the selected one is {arc}")
+    network = load_network(path)
+    if str(network.arc) != arc:
+        raise UserError(f"{path}: is of arc {network.arc}, the selected one is {arc}")
+    common.require(path, {"experiment": network.experiment, "dataset": network.dataset or None})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from enas_core.analysis.comparison import check_searches, differences, joined, summarise
 from enas_core.analysis.halving import about_halving, halving_rows
+from enas_core.analysis.identity import Common
 from enas_core.analysis.results import (
     random_trainings,
     read_checked,
@@ -32,8 +33,9 @@ from enas_core.files.tables import provenance, read_provenance, read_table, writ
 def write_comparison(networks: Sequence[Path], searches: Sequence[Path], out_dir: Path) -> None:
     """Write metrics.parquet, comparison.parquet and comparison.csv of one experiment, from the folders of its trainings
     and its searches."""
-    by_seed = dict(read_search(folder) for folder in searches)
-    metrics = [read_training(folder, by_seed) for folder in networks]
+    common = Common()
+    by_seed = dict(read_search(folder, common) for folder in searches)
+    metrics = [read_training(folder, by_seed, common) for folder in networks]
     checked, unchecked = check_searches(list(by_seed.values()))
     row, reasons = summarise(metrics, checked)
     made_by = read_provenance(networks[0] / "epochs.parquet")

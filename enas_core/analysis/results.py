@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from enas_core.analysis.identity import Common, facts_of
 from enas_core.analysis.statistics import mean_of_known
-from enas_core.console import UserError, log
+from enas_core.console import UserError, log, shown
 from enas_core.files.tables import read_provenance, read_table
 from enas_core.settings.networks import RESULTS, ROLES
 
@@ -42,20 +43,37 @@ class SearchResult(NamedTuple):
     """The one that it belongs to, which may be a variant of one in config.yaml."""
     entropy: float | None
     """Of the arcs that its policy proposed in the last epoch, nats; None where nothing learns."""
+    selected: str | None = None
+    """The arc that was selected; None where nothing was."""
     strategy: str | None = None
-    """How its arc was selected; None where nothing was."""
+    """How that was selected."""
     select_seconds: float | None = None
     """What the choice of its arc took; None where an earlier version has not recorded it."""
 
 
-def read_search(folder: Path) -> tuple[int, SearchResult]:
-    """Seed and result of the search in `folder`."""
-    epochs = _read_rows(folder / "epochs.parquet", "search_epochs")
-    candidates = _read_rows(folder / "candidates.parquet", "candidates")
+def read_search(folder: Path, common: Common | None = None) -> tuple[int, SearchResult]:
+    """Seed and result of the search in `folder`. Raises UserError where its tables are not of one search, or not of the
+    experiment that has `common` facts."""
+    common = Common() if common is None else common
+    trained, scored = folder / "epochs.parquet", folder / "candidates.parquet"
     checked, tried = folder / "signal.parquet", folder / "strategies.parquet"
+    epochs = _read_rows(trained, "search_epochs")
+    candidates = _read_rows(scored, "candidates")
     strategies = read_table(tried, "strategies") if tried.exists() else []
     signal = _read_rows(checked, "signal")[0] if checked.exists() else None
+
     last = epochs[-1]
+    common.require_first(trained, f"the search with seed {last['seed']}")
+    own = Common()
+    for path, row in ((trained, last), (tried, strategies[0] if strategies else None), (checked, signal)):
+        if row is not None:
+            common.require(path, facts_of(row))
+            own.require(path, {"seed": row["seed"]})
+    common.require(scored, facts_of(read_provenance(scored).get("settings")))
+    common.require_arcs(scored, candidates)
+    common.require_arcs(tried, strategies)
+
+    selected = next((row for row in candidates if row["selected"]), None)
     return last["seed"], SearchResult(
         seconds=math.fsum(row["seconds"] for row in epochs),
         accuracies={row["arc"]: row["valid_accuracy"] for row in [*strategies, *candidates]},
@@ -63,7 +81,8 @@ def read_search(folder: Path) -> tuple[int, SearchResult]:
         signal=signal,
         experiment=last["experiment"],
         entropy=last["controller_entropy"],
-        strategy=next((strategy_of(row) for row in candidates if row["selected"]), None),
+        selected=selected["arc"] if selected else None,
+        strategy=strategy_of(selected) if selected else None,
         select_seconds=signal["seconds"] if signal else None,
     )
 
@@ -74,8 +93,9 @@ def strategy_of(candidate: Row) -> str:
     return name
 
 
-def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
-    """The row of `metrics` of the training in `folder`. `searches` are those of the experiment, by seed."""
+def read_training(folder: Path, searches: Mapping[int, SearchResult], common: Common | None = None) -> Row:
+    """The row of `metrics` of the training in `folder`. `searches` are those of the experiment, by seed. Raises
+    UserError where it is not one of the experiment that has `common` facts."""
     path = folder / "epochs.parquet"
     epochs = _read_rows(path, "augment_epochs")
     last = epochs[-1]
@@ -85,6 +105,7 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
     if params is None or macs is None:  # an earlier version has written the table
         params, macs = _network_size(folder / "model.pt")
     own_search = searches.get(search_seed) if search_seed is not None else None
+    _require_own(path, last, role, made_by, own_search, Common() if common is None else common)
     # A random network may be another experiment's. All rows of a table are of one experiment, whose searches are given.
     of_searches = [search.experiment for search in searches.values()]
     return {
@@ -111,6 +132,23 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult]) -> Row:
         "strategy": own_search.strategy if own_search and role == "searched" else made_by.get("strategy"),
         "select_seconds": own_search.select_seconds if own_search else None,
     }
+
+
+def _require_own(
+    path: Path, row: Row, role: str, made_by: Mapping[str, Any], own_search: SearchResult | None, common: Common
+) -> None:
+    """Raise UserError unless the training that wrote `path` is of the experiment, and of the arc that its search has
+    found."""
+    common.require_first(path, f"the training of {row['network']} with seed {row['seed']}")
+    common.require_arcs(path, [row])
+    common.require(path, {"dataset": row["dataset"]})
+    # Random networks may all be another experiment's.
+    group = "random networks' " if role == "random" else ""
+    settings = made_by.get("config_fingerprint")
+    common.require(path, {f"{group}experiment": row["experiment"], f"{group}settings of augment": settings})
+    found = own_search.selected if own_search and role == "searched" else None
+    if found not in (None, row["arc"]):
+        raise UserError(f"{path}: is of arc {shown(row['arc'])}, its search has found {shown(found)}")
 
 
 def random_trainings(folders: Sequence[Path]) -> list[list[Row]]:
@@ -167,12 +205,28 @@ def read_results(paths: Sequence[Path]) -> dict[str, list[Row]]:
     results = {}
     for path in find_metrics(paths):
         try:
-            results[str(path.parent)] = read_metrics(path)
+            metrics = read_metrics(path)
+            _require_own_comparison(path, metrics[0])
+            results[str(path.parent)] = metrics
         except UserError as error:
             log.info("left out: %s", error)
     if not results:
         raise UserError(f"there is nothing to compare in {', '.join(map(str, paths))}; {_what_exists(paths)}")
     return results
+
+
+def _require_own_comparison(path: Path, row: Row) -> None:
+    """Raise UserError where the comparison beside a table of metrics is of another experiment."""
+    beside = path.parent / "comparison.parquet"
+    if not beside.exists():
+        return
+    common = Common()
+    common.require(path, facts_of(row))
+    try:
+        compared = read_table(beside, "comparison", required=("experiment",))[0]
+    except UserError:
+        return  # `read_checked` reports it
+    common.require(beside, facts_of(compared))
 
 
 def _what_exists(paths: Sequence[Path]) -> str:

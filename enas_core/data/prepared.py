@@ -23,14 +23,12 @@ import torch
 from torch import Tensor
 
 from enas_core.console import UserError
-from enas_core.data.arrays import file_sha256
+from enas_core.data.arrays import ARRAYS, file_sha256, mapped_arrays
 from enas_core.data.manifest import MANIFEST, Manifest, read_manifest
 from enas_core.files.atomic import write_text
 from enas_core.files.reading import TEXT, read_bytes
 from enas_core.settings.training import Training
 from enas_core.spaces.predicting import normalisation
-
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 LARGE = 256 * 2**20
 """Bytes from which an array file is not read at every start to see whether it is the one that was written."""
@@ -137,16 +135,9 @@ def load_prepared(folder: Path, device: torch.device, on_device: str = "auto") -
     manifest = read_manifest(folder / MANIFEST)
     try:
         require_written(folder, manifest)
-        arrays = {name: _mapped(folder / f"{name}.npy", manifest) for name in ARRAYS}
+        arrays = mapped_arrays(folder, manifest)
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}; run prepare_data") from None
-    for part, count in (("train", manifest.images.train), ("test", manifest.images.test)):
-        if len(arrays[f"{part}_images"]) != len(arrays[f"{part}_labels"]):
-            raise UserError(f"{folder}: {part}_images.npy and {part}_labels.npy are of different length")
-        if len(arrays[f"{part}_labels"]) != count:
-            raise UserError(
-                f"{folder}: manifest.json counts {count} {part} images, there are {len(arrays[f'{part}_labels'])}"
-            )
 
     scale, shift = normalisation(manifest.mean, manifest.std)
     if on_device == "auto":
@@ -205,18 +196,3 @@ def _read_verified(path: Path) -> dict[str, object]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _mapped(path: Path, manifest: Manifest) -> np.ndarray:
-    """An array file, memory-mapped. It is never written to: copy-on-write is what torch takes without a warning."""
-    part, _, what = path.stem.partition("_")
-    kind, shape = (np.uint8, manifest.stored_shape(part)) if what == "images" else (np.int64, ())
-    try:
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
-        if array.dtype != kind or array.shape[1:] != shape or not len(array):
-            raise ValueError(f"{array.dtype} of shape {array.shape}")
-        if not shape and not 0 <= array.min() <= array.max() < len(manifest.classes):
-            raise ValueError(f"labels out of range 0..{len(manifest.classes) - 1}")
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: not an array of prepare_data: {error}") from None
-    return array

@@ -327,7 +327,7 @@ def train(folder: Path, network: NamedNetwork, seed: int, number: int, accuracie
 
 def search(folder: Path, seed: int, scores: dict[int, float]) -> Path:
     """The folder of a finished search; `scores`: shared accuracy of arcs by number."""
-    row = row_of("search_epochs", seed=seed, seconds=50.0)
+    row = row_of("search_epochs", experiment="x", dataset="digits", seed=seed, seconds=50.0)
     write_table(folder / "epochs.parquet", "search_epochs", [row | {"epoch": epoch} for epoch in range(2)], MADE_BY)
     rows = [
         row_of("candidates", source="random", space="micro", arc=str(uniform_arc(i, 2)), valid_accuracy=accuracy)

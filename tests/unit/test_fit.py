@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from enas_core import config
@@ -24,7 +25,7 @@ MANIFEST = {
 def check(tmp_path, capsys):
     """Runs the check of search and augment against a manifest; returns exit code, output file, and the error line."""
 
-    def run(manifest, search=None, augment=None, augmentation=None):
+    def run(manifest, search=None, augment=None, augmentation=None, arrays=None):
         experiment = {
             "dataset": {"name": "cifar10", "source": "torchvision", "augmentation": augmentation or {}},
             "search": {"valid_images": 200, "batch_size": 100, **(search or {})},
@@ -34,6 +35,8 @@ def check(tmp_path, capsys):
         for stage in ("search", "augment"):
             (tmp_path / f"{stage}.json").write_text(to_json(stage_settings("a", parsed, stage)))
         (tmp_path / "manifest.json").write_text(json.dumps({**MANIFEST, **manifest}))
+        for name, array in (arrays or {}).items():
+            np.save(tmp_path / f"{name}.npy", array)
         stages = [str(tmp_path / f"{stage}.json") for stage in ("search", "augment")]
         out = tmp_path / "checked"
         code = config.main(["--check-images", str(tmp_path / "manifest.json"), "--stages", *stages, "--out", str(out)])
@@ -112,6 +115,35 @@ def test_what_the_settings_count_on(manifest, sections, expected, check):
         return
     assert code == 2
     assert written is None
+    assert expected in error
+    assert len(error.splitlines()) == 1
+
+
+def arrays(**changes):
+    """Those that `MANIFEST` describes, with changes."""
+    images = {
+        f"{part}_images": np.zeros((count, 32, 32, 3), np.uint8) for part, count in (("train", 1000), ("test", 200))
+    }
+    labels = {f"{part}_labels": np.zeros(count, np.int64) for part, count in (("train", 1000), ("test", 200))}
+    return images | labels | changes
+
+
+@pytest.mark.parametrize(
+    ("manifest", "changes", "expected"),
+    [
+        ({}, {}, None),
+        ({"images": {"train": 1100, "test": 200}}, {}, "manifest.json counts 1100 train images, there are 1000"),
+        ({}, {"test_labels": np.zeros(199, np.int64)}, "test_images.npy and test_labels.npy are of different length"),
+        ({}, {"train_images": np.zeros((1000, 32, 32, 1), np.uint8)}, "train_images.npy: not an array of prepare_data"),
+        ({}, {"test_labels": np.full(200, 10)}, "test_labels.npy: not an array of prepare_data: labels out of range"),
+    ],
+)
+def test_the_arrays_are_those_of_the_manifest(manifest, changes, expected, check):
+    code, written, error = check(manifest, arrays=arrays(**changes))
+    if expected is None:
+        assert (code, error) == (0, "")
+        return
+    assert (code, written) == (2, None)
     assert expected in error
     assert len(error.splitlines()) == 1
 
