@@ -1,4 +1,4 @@
-"""How far a training has come: a small file beside its saved state, which the training writes now and then and
+"""How far a training or a selection has come: a small file beside its saved state, which it writes now and then and
 `enas status` reads, perhaps on another machine of the same file system."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enas_core.files.atomic import write_text
 from enas_core.files.reading import TEXT, read_bytes
 
 PROGRESS = "progress.json"
-"""Its name, in the folder of the training's state."""
+"""Its name, in the folder of the state."""
 
 
 class EpochSoFar(BaseModel):
@@ -27,7 +27,8 @@ class EpochSoFar(BaseModel):
 
 
 class Progress(BaseModel):
-    """What a training says of itself. Who reads it ignores what a later version adds."""
+    """What a training says of itself. A selection is one epoch, in which each evaluated arc is a step. Who reads it
+    ignores what a later version adds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +49,8 @@ class Progress(BaseModel):
     device: str
     host: str
     """The machine's name."""
+    best: float | None = None
+    """Of a selection: the accuracy of the best arc so far, 0..1."""
 
 
 def write_progress(path: Path, progress: Progress) -> None:

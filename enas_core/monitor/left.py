@@ -7,11 +7,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enas_core.monitor.stages import Overview, Rule
+from enas_core.monitor.stages import RULES, Overview, Rule
 from enas_core.planning.jobs import makespan
 from enas_core.planning.run_times import RunTime, conditions
 from enas_core.settings.experiment import Experiment
-from enas_core.settings.networks import searched_network
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Rest:
     """With as many stages at a time as are running, or one."""
     at_a_time: int
     complete: bool
-    """Whether it is known of every stage; else there is more."""
+    """Whether it is known of every stage that computes on a device; else there is more."""
 
 
 def planned_seconds(
@@ -30,8 +29,7 @@ def planned_seconds(
 ) -> dict[Rule, float]:
     """Seconds of one job of each rule, where a plan has measured them with the same settings."""
     planned: dict[Rule, float] = {}
-    rules: tuple[Rule, ...] = ("search", "select_arc", "augment")
-    for rule in rules:
+    for rule in RULES:
         found = run_times.get(name, {}).get(rule)
         if found is not None and experiment is not None and found.conditions == conditions(name, experiment, rule):
             planned[rule] = found.seconds
@@ -50,25 +48,32 @@ def seconds_left(overview: Overview, planned: Mapping[Rule, float]) -> list[floa
             under_way.setdefault(stage.rule, []).append(stage.spent + stage.own_left)
     measured = under_way | finished
     typical = dict(planned) | {rule: statistics.mean(seconds) for rule, seconds in measured.items()}
+    if "select_arc" in typical:
+        typical.setdefault("try_strategy", typical["select_arc"])  # as many arcs of the same supernet
     return [stage.own_left if stage.own_left is not None else typical.get(stage.rule) for stage in overview.stages]
 
 
 def rest_of(overview: Overview, left: Sequence[float | None]) -> Rest:
-    """Of all stages together. A choice comes after its search, the training of what was found after the choice."""
+    """Of all stages together. Choices come after their search, scores for the record after the choice, the training of
+    what was chosen after that."""
     stages = overview.stages
     position = {(stage.rule, stage.name): i for i, stage in enumerate(stages)}
-    found_by = {searched_network(seed).name: f"s{seed}" for seed in overview.seeds}
+    chosen_by = {stage.network: i for i, stage in enumerate(stages) if stage.rule in ("select_arc", "try_strategy")}
     needs: list[list[int]] = []
     for stage in stages:
         earlier = None
-        if stage.rule == "select_arc":
-            earlier = position.get(("search", stage.name))
+        if stage.rule in ("select_arc", "try_strategy"):
+            earlier = position.get(("search", f"s{stage.seed}"))
+        elif stage.rule == "score_arcs":
+            earlier = position.get(("select_arc", stage.name))
         elif stage.rule == "augment":
-            earlier = position.get(("select_arc", found_by.get(stage.network, "")))
+            earlier = chosen_by.get(stage.network)
         needs.append([] if earlier is None else [earlier])
     at_a_time = max(1, overview.count("running"))
     return Rest(
         seconds=makespan([seconds or 0.0 for seconds in left], needs, at_a_time),
         at_a_time=at_a_time,
-        complete=None not in left,
+        complete=all(
+            seconds is not None or stage.rule == "prepare_data" for stage, seconds in zip(stages, left, strict=True)
+        ),
     )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from enas_core.monitor.left import Rest
-from enas_core.monitor.stages import Overview, Stage, State
+from enas_core.monitor.stages import RULES, Overview, Stage, State
 from enas_core.planning.printing import as_table, duration
 
-HEADER = ("stage", "state", "epoch", "accuracy", "chance", "best", "left", "GB", "last sign of life", "where")
+HEADER = ("stage", "state", "done", "accuracy", "chance", "best", "left", "GB", "last sign of life", "where")
 NOT_KNOWN = "-"
 
 ORDER: tuple[State, ...] = ("running", "silent", "failed", "interrupted", "finished", "waiting")
@@ -30,7 +30,7 @@ def table_of(overview: Overview, left: Sequence[float | None]) -> list[Line]:
     """A line for each stage, or for several that would say the same."""
     lines = []
     for state in ORDER:
-        for rule in ("search", "select_arc", "augment"):
+        for rule in RULES:
             same = [
                 (stage, seconds)
                 for stage, seconds in zip(overview.stages, left, strict=True)
@@ -46,11 +46,11 @@ def table_of(overview: Overview, left: Sequence[float | None]) -> list[Line]:
 
 def _one(stage: Stage, left: float | None) -> Line:
     accuracies = stage.accuracies
-    trains = stage.epochs is not None and stage.state != "waiting"
+    counts = stage.planned is not None and (stage.done or stage.state != "waiting")
     values = (
-        f"{stage.rule} {stage.name}",
+        f"{stage.rule} {stage.name}".rstrip(),
         stage.state,
-        f"{len(accuracies)}/{stage.epochs}" if trains and stage.rule != "select_arc" else NOT_KNOWN,
+        f"{stage.done}/{stage.planned}" if counts else NOT_KNOWN,
         percent(accuracies[-1]) if accuracies else NOT_KNOWN,
         percent(stage.chance),
         percent(max(accuracies)) if accuracies else NOT_KNOWN,

@@ -94,7 +94,7 @@ def _draw(axes: Axes, title: str, stages: Sequence[Stage]) -> None:
     if stages[0].chance is not None:
         axes.axhline(100 * stages[0].chance, color="#666666", linestyle=":", linewidth=1, label="chance")
     axes.set(title=title, xlabel="complete epochs", ylabel="accuracy, %")
-    axes.set_xlim(0, 1.03 * max(stage.epochs or len(stage.accuracies) for stage in stages))
+    axes.set_xlim(0, 1.03 * max(stage.planned or stage.done for stage in stages))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.title.set_fontsize(10)
     axes.grid(color="#e4e4e4")

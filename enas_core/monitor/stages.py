@@ -1,24 +1,31 @@
-"""What each stage of an experiment has done so far: its searches, the choices of arcs, the trainings of networks."""
+"""What each stage of an experiment has done so far: its images, searches, choices of arcs, trainings of networks."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from enas_core.console import UserError
-from enas_core.files.progress import PROGRESS, read_progress
+from enas_core.files.progress import PROGRESS, Progress, read_progress
 from enas_core.files.reading import read_text
-from enas_core.files.tables import read_table
+from enas_core.files.tables import FOR_THE_RECORD, read_table
 from enas_core.settings.experiment import Experiment
-from enas_core.settings.networks import networks_of, trainer_of
+from enas_core.settings.networks import networks_of, searched_network, strategy_network, trainer_of
+from enas_core.settings.select import StrategyName
 from enas_core.settings.variants import home_of
 
-Rule = Literal["search", "select_arc", "augment"]
+Rule = Literal["prepare_data", "search", "select_arc", "try_strategy", "score_arcs", "augment"]
+"""The rules whose jobs may take longer than seconds, in the order in which they are shown."""
+
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+STRATEGIES: tuple[StrategyName, ...] = get_args(StrategyName)
 
 State = Literal["running", "silent", "failed", "interrupted", "finished", "waiting"]
 """`silent`: it was running, and has said nothing for longer than `SILENCE`: killed, or busy with one long step."""
@@ -32,18 +39,23 @@ RECENT = 5
 
 @dataclass(frozen=True)
 class Stage:
-    """One search, choice or training, as far as its files tell. Accuracies are fractions, times seconds."""
+    """One job that takes its time, as far as its files tell. Accuracies are fractions, times seconds."""
 
     rule: Rule
-    seed: int
+    name: str = ""
+    """As its files are called; empty for the images, of which there are one set."""
+    seed: int | None = None
+    """Of the search or training, or of the search after which an arc is chosen."""
     network: str = ""
-    """That is trained; empty for other stages."""
+    """That is trained, or the one of the arc that is chosen; empty for other stages."""
     state: State = "waiting"
     accuracies: Sequence[float] = ()
     """Of each complete epoch: of proposed arcs on the validation images (search), of the network on the test images
-    (augment). Of the selected arc alone (select_arc)."""
-    epochs: int | None = None
-    """That it trains."""
+    (augment). Of a choice the best one so far."""
+    done: int = 0
+    """Epochs that a training has completed; arcs that a choice has scored."""
+    planned: int | None = None
+    """Epochs that it trains; arcs that it scores."""
     chance: float | None = None
     """Accuracy of always answering the commonest class of these images."""
     spent: float = 0.0
@@ -51,7 +63,7 @@ class Stage:
     begun: float = 0.0
     """Of these, those of the epoch under way."""
     pace: float | None = None
-    """Seconds of one of its epochs."""
+    """Seconds of one of its epochs, or of one arc."""
     memory: float | None = None
     """Bytes at most."""
     age: float | None = None
@@ -64,14 +76,9 @@ class Stage:
         """Seconds that the rest takes at its own pace; None where it has none."""
         if self.state == "finished":
             return 0.0
-        if self.pace is None or self.epochs is None:
+        if self.pace is None or self.planned is None:
             return None
-        return max(0.0, self.pace * (self.epochs - len(self.accuracies)) - self.begun)
-
-    @property
-    def name(self) -> str:
-        """As its files are called."""
-        return f"{self.network} seed {self.seed}" if self.network else f"s{self.seed}"
+        return max(0.0, self.pace * (self.planned - self.done) - self.begun)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Overview:
     @property
     def seeds(self) -> list[int]:
         """Of its searches."""
-        return [stage.seed for stage in self.stages if stage.rule == "search"]
+        return [stage.seed for stage in self.stages if stage.rule == "search" and stage.seed is not None]
 
     def count(self, *states: State) -> int:
         """Stages that are in one of these states."""
@@ -102,8 +109,11 @@ def read_experiment(folder: Path, name: str, experiment: Experiment | None, now:
     trainings = dict.fromkeys(_expected_trainings(name, experiment))
     for path, seed in _numbered(folder, "networks/*/seed*", "_state/augment/*/seed*"):
         trainings[path.parent.name, seed] = None
-    stages = [files.search(seed) for seed in seeds]
+    stages = [files.prepare_data()] if home_of(name) == name else []
+    stages += [files.search(seed) for seed in seeds]
     stages += [files.select_arc(seed) for seed in seeds]
+    stages += [files.try_strategy(*choice) for choice in _choices(folder, name, experiment)]
+    stages += [files.score_arcs(seed) for seed in seeds]
     stages += [files.augment(network, seed) for network, seed in trainings]
     outputs = [file for file in ("final.pt", "comparison.parquet", "ablation.parquet") if (folder / file).exists()]
     return Overview(name, stages, outputs)
@@ -117,6 +127,18 @@ def _expected_trainings(name: str, experiment: Experiment | None) -> Iterator[tu
         if trainer_of(network, name, experiment) == name:
             for seed in experiment.augment.seeds:
                 yield network.name, seed
+
+
+def _choices(folder: Path, name: str, experiment: Experiment | None) -> list[tuple[StrategyName, int]]:
+    """Strategy and seed of the choices for the record: those that the settings name, and those that have begun."""
+    found: dict[tuple[StrategyName, int], None] = {}
+    if experiment is not None and home_of(name) == name:
+        found |= dict.fromkeys(itertools.product(experiment.select.compare, experiment.search.seeds))
+    for strategy in STRATEGIES:
+        for path, seed in _numbered(folder, "search/s*", f"_state/strategies/{strategy}/s*"):
+            if path.parent.name == strategy or (path / "strategies" / strategy).is_dir():
+                found[strategy, seed] = None
+    return list(found)
 
 
 def _numbered(folder: Path, *patterns: str) -> Iterator[tuple[Path, int]]:
@@ -136,14 +158,21 @@ class _Files:
     experiment: Experiment | None
     now: float
 
+    def prepare_data(self) -> Stage:
+        """Reading the images. It says nothing but its log while it works."""
+        stage = Stage("prepare_data")
+        written = self._age(self.folder / "data/manifest.json")
+        return self._by_log(stage, "prepare_data", written is not None, True)
+
     def search(self, seed: int) -> Stage:
         """The search with this seed."""
         held_out = self.experiment.search.valid_images if self.experiment is not None else None
         held_out = held_out or self._setting("search", "valid_images")
         stage = Stage(
             "search",
+            f"s{seed}",
             seed,
-            epochs=self._epochs("search"),
+            planned=self._epochs("search"),
             chance=_chance(self.home / "data/train_labels.npy", held_out) if held_out else None,
         )
         table = self.folder / f"search/s{seed}/epochs.parquet"
@@ -154,9 +183,10 @@ class _Files:
         place = f"{network}/seed{seed}"
         stage = Stage(
             "augment",
+            f"{network} seed {seed}",
             seed,
             network,
-            epochs=self._epochs("augment"),
+            planned=self._epochs("augment"),
             chance=_chance(self.home / "data/test_labels.npy", None),
         )
         table = self.folder / "networks" / place / "epochs.parquet"
@@ -164,19 +194,61 @@ class _Files:
         return self._training(stage, table, "augment_epochs", "test_accuracy", f"augment/{place}", job)
 
     def select_arc(self, seed: int) -> Stage:
-        """The choice of an arc after the search with this seed. It says nothing but its log while it computes."""
-        stage = Stage("select_arc", seed, chance=self.search(seed).chance)
-        job = f"select_arc-s{seed}"
-        selected = [
-            row["valid_accuracy"]
-            for row in _rows(self.folder / f"search/s{seed}/own/candidates.parquet", "candidates")
-            if row["selected"]
-        ]
-        seconds, memory = self._benchmark(job)
+        """The choice of an arc after the search with this seed."""
+        network = searched_network(seed).name
+        return self._choice("select_arc", f"s{seed}", seed, network, "own", f"select_arc/s{seed}")
+
+    def try_strategy(self, strategy: StrategyName, seed: int) -> Stage:
+        """The choice of another arc after the same search, for the record."""
+        name = strategy_network(strategy, seed).name
+        state = f"strategies/{strategy}/s{seed}"
+        return self._choice("try_strategy", name, seed, name, f"strategies/{strategy}", state)
+
+    def _choice(self, rule: Rule, name: str, seed: int, network: str, place: str, state: str) -> Stage:
+        """By its table, else its last sign of life, else its log, which is all that earlier versions write."""
+        stage = Stage(rule, name, seed, network, planned=self._arcs(), chance=self.search(seed).chance)
+        job = f"{rule}-{name}"
+        path = self.folder / "_state" / state / PROGRESS
+        told, age = read_progress(path), self._age(path)
+        rows = _rows(self.folder / f"search/s{seed}" / place / "candidates.parquet", "candidates")
+        selected = [row["valid_accuracy"] for row in rows if row["selected"]]
         if selected:
-            return replace(stage, state="finished", accuracies=selected, spent=seconds or 0.0, memory=memory)
+            seconds, memory = self._benchmark(job)
+            memory = told.memory if told is not None and told.memory is not None else memory
+            scored = sum(row["source"] not in FOR_THE_RECORD for row in rows)
+            spent = seconds or (told.seconds if told is not None else 0.0)
+            done = replace(stage, state="finished", accuracies=selected, done=scored, planned=scored, spent=spent)
+            return replace(done, memory=memory, where=_where(told))
+        if told is None or told.state == "finished":
+            return self._by_log(stage, job, False, self._age(self.folder / f"search/s{seed}/supernet.pt") is not None)
+        return replace(
+            stage,
+            state=_state(told, age),
+            accuracies=[] if told.best is None else [told.best],
+            done=told.step,
+            planned=told.steps,
+            spent=told.seconds,
+            pace=told.seconds / told.step if told.step else None,
+            memory=told.memory,
+            age=age,
+            where=_where(told),
+        )
+
+    def score_arcs(self, seed: int) -> Stage:
+        """Scoring random and named arcs with the weights of the search with this seed."""
+        stage = Stage("score_arcs", f"s{seed}", seed)
+        written = self._age(self.folder / f"search/s{seed}/candidates.parquet")
+        chosen = self._age(self.folder / f"search/s{seed}/own/candidates.parquet")
+        return self._by_log(stage, f"score_arcs-s{seed}", written is not None, chosen is not None)
+
+    def _by_log(self, stage: Stage, job: str, written: bool, ready: bool) -> Stage:
+        """`stage`, of which there is no sign of life: what it writes, and the age of its log if what it needs is
+        `ready`, as it is not where the log is an earlier try's."""
+        if written:
+            seconds, memory = self._benchmark(job)
+            return replace(stage, state="finished", spent=seconds or 0.0, memory=memory)
         age = self._age(self.folder / f"logs/{job}.log")
-        if age is None or self._age(self.folder / f"search/s{seed}/supernet.pt") is None:
+        if age is None or not ready:
             return stage
         return replace(stage, state="running" if age < SILENCE else "silent", age=age)
 
@@ -185,26 +257,26 @@ class _Files:
         path = self.folder / "_state" / state / PROGRESS
         told, age, written = read_progress(path), self._age(path), self._age(table)
         _, memory = self._benchmark(job)
-        where = f"{told.host}, {told.device}" if told is not None else ""
+        where = _where(told)
         begun_again = told is not None and told.state == "running" and written is not None and (age or 0.0) < written
         rows = _rows(table, kind) if written is not None and not begun_again else []
         if rows:
             spent = sum(row["seconds"] for row in rows)
             memory = told.memory if told is not None and told.memory is not None else memory
             accuracies = [row[score] for row in rows]
-            done = replace(stage, state="finished", accuracies=accuracies, epochs=len(rows), spent=spent, where=where)
-            return replace(done, pace=spent / len(rows), memory=memory)
+            done = replace(stage, state="finished", accuracies=accuracies, done=len(rows), planned=len(rows))
+            return replace(done, spent=spent, pace=spent / len(rows), memory=memory, where=where)
         if told is None or told.state == "finished":
             return stage
         complete = sum(row.seconds for row in told.rows)
         recent = [row.seconds for row in told.rows[-RECENT:]]
         pace = sum(recent) / len(recent) if recent else _pace(told.seconds, told.step, told.steps)
-        silent = told.state == "running" and age is not None and age >= SILENCE
         return replace(
             stage,
-            state="silent" if silent else told.state,
+            state=_state(told, age),
             accuracies=[row.accuracy for row in told.rows],
-            epochs=told.epochs,
+            done=len(told.rows),
+            planned=told.epochs,
             spent=complete + told.seconds,
             begun=told.seconds,
             pace=pace,
@@ -220,10 +292,17 @@ class _Files:
             return training.num_epochs
         return self._setting(section, "num_epochs")
 
-    def _setting(self, section: str, key: str) -> int | None:
-        """A setting of the stage of the same name as its section, from the file that the workflow has written."""
+    def _arcs(self) -> int | None:
+        """That a choice scores."""
+        if self.experiment is not None:
+            return self.experiment.select.num_candidates
+        return self._setting("select", "num_candidates", stage="select_arc")
+
+    def _setting(self, section: str, key: str, stage: str | None = None) -> int | None:
+        """A setting of a stage, which is called as its section unless told otherwise, from the file that the workflow
+        has written."""
         try:
-            value = json.loads(read_text(self.folder / f"config/{section}.json"))[section][key]
+            value = json.loads(read_text(self.folder / f"config/{stage or section}.json"))[section][key]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return value if isinstance(value, int) else None
@@ -245,6 +324,17 @@ class _Files:
             return None, None
 
 
+def _where(told: Progress | None) -> str:
+    """Machine and device."""
+    return f"{told.host}, {told.device}" if told is not None else ""
+
+
+def _state(told: Progress, age: float | None) -> State:
+    """Of a stage that has told of itself so many seconds ago."""
+    silent = told.state == "running" and age is not None and age >= SILENCE
+    return "silent" if silent else told.state
+
+
 def _pace(seconds: float, step: int, steps: int) -> float | None:
     """Of the first epoch, of which so many steps are done."""
     return seconds * steps / step if step else None
@@ -261,7 +351,7 @@ def _rows(path: Path, kind: str) -> list[dict[str, Any]]:
 @functools.lru_cache(maxsize=10_000)
 def _rows_of(path: Path, kind: str, stamp: int) -> list[dict[str, Any]]:
     """Read once, as long as the file has this time stamp."""
-    return read_table(path, kind, required=("selected",) if kind == "candidates" else ("epoch", "seconds"))
+    return read_table(path, kind, required=("selected", "source") if kind == "candidates" else ("epoch", "seconds"))
 
 
 def _chance(path: Path, last: int | None) -> float | None:

@@ -1,10 +1,13 @@
-"""Signs of life: a training tells a small file how far it has come (`files/progress.py`), cheaply and seldom."""
+"""Signs of life: a training or a selection tells a small file how far it has come (`files/progress.py`), cheaply and
+seldom."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Literal, Protocol
 
@@ -40,9 +43,6 @@ class Training(Protocol):
 def progress_of(training: Training, state: State) -> Progress:
     """How far a training has come."""
     epochs, at = training.epochs, training.at
-    memory = None
-    with contextlib.suppress(OSError):
-        memory = peak_memory(training.device)
     return Progress(
         state=state,
         epochs=epochs.total,
@@ -53,24 +53,32 @@ def progress_of(training: Training, state: State) -> Progress:
         step=at.step,
         steps=training.descent.steps,
         seconds=at.seconds,
-        memory=memory,
+        memory=memory_of(training.device),
         device=describe_device(training.device, training.processes),
         host=socket.gethostname(),
     )
 
 
+def memory_of(device: torch.device) -> int | None:
+    """Bytes that this process has held there at most; None where the system does not tell."""
+    with contextlib.suppress(OSError):
+        return peak_memory(device)
+    return None
+
+
 def train_with_signs_of_life(states: StateDirectory, training: Training, watch: Watch) -> None:
     """Let a training train, and tell of its progress beside its saved states."""
-    with SignsOfLife(states, training, watch) as signs:
+    with SignsOfLife(states, partial(progress_of, training), watch) as signs:
         training.train(signs)
 
 
 class SignsOfLife:
-    """Use as a context manager around a training, which is to tell of its progress here; `watch` is told as well. A
-    full disk costs a sign, not the training. Of several processes the first one writes."""
+    """Use as a context manager around a training, which is to tell of its progress here; `watch` is told as well.
+    `progress` says how far it has come. A full disk costs a sign, not the training. Of several processes the first one
+    writes."""
 
-    def __init__(self, states: StateDirectory, training: Training, watch: Watch) -> None:
-        self.path, self.training, self.watch = states.folder / PROGRESS, training, watch
+    def __init__(self, states: StateDirectory, progress: Callable[[State], Progress], watch: Watch) -> None:
+        self.path, self.progress, self.watch = states.folder / PROGRESS, progress, watch
         self.writes = states.processes.first
         self.told_at = time.monotonic()
 
@@ -92,7 +100,7 @@ class SignsOfLife:
         if not self.writes:
             return
         with contextlib.suppress(OSError):
-            write_progress(self.path, progress_of(self.training, state))
+            write_progress(self.path, self.progress(state))
 
     def step(self) -> None:
         """A step is done. Cheap, but now and then."""

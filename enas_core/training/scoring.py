@@ -43,7 +43,7 @@ class Scorer:
 
     def __init__(self, settings: SelectionStage, data: Dataset, supernet: Supernet, device: torch.device) -> None:
         search = settings.search
-        self.settings, self.data, self.supernet = settings, data, supernet
+        self.settings, self.data, self.supernet, self.device = settings, data, supernet, device
         self.valid = data.train.part(len(data.train) - search.valid_images, len(data.train))
         accelerate(supernet.to(device), settings, device)
         shape = shape_for(search, data.manifest)

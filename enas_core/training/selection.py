@@ -7,6 +7,7 @@ all the state there is: the strategy runs again from its start, and what it prop
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from enas_core.console import UserError, log, progress
 from enas_core.data.fit import limits_for
 from enas_core.files.atomic import write_text
 from enas_core.files.inputs import Inputs
+from enas_core.files.progress import Progress
 from enas_core.files.reading import read_bytes
 from enas_core.files.tables import provenance, write_table
 from enas_core.policies import strategy_function
@@ -34,6 +36,7 @@ from enas_core.spaces.space import Arc
 from enas_core.training.checkpoint import StateDirectory, Watch, resume, run_fingerprint
 from enas_core.training.device import describe_device
 from enas_core.training.images import load_images
+from enas_core.training.progress import SignsOfLife, State, memory_of
 from enas_core.training.randomness import stream_seed
 from enas_core.training.scoring import (
     Row,
@@ -124,6 +127,21 @@ class Selection:
         """The row of signal.parquet."""
         return check_signal(self.settings, self.scorer, self.arcs, self.seed) | {"seconds": self.seconds}
 
+    def progress(self, state: State) -> Progress:
+        """How far it has come."""
+        return Progress(
+            state=state,
+            epochs=1,
+            rows=[],
+            step=len(self.arcs),
+            steps=self.settings.select.num_candidates,
+            seconds=self.seconds,
+            memory=memory_of(self.scorer.device),
+            device=describe_device(self.scorer.device),
+            host=socket.gethostname(),
+            best=max((self.scorer.known_accuracy(arc) for arc in self.arcs), default=None),
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """The answers to all validation images of each arc that has been scored, [A, N]."""
         answers = self.scorer.answers
@@ -203,7 +221,13 @@ def run_selection(
         emit(selection)
         return
     states = StateDirectory(files.state_dir, identity)
-    resume(create, states, files.save_every, files.inputs, files.arc or files.candidates, files.candidates, emit)
+
+    def train(selection: Selection, watch: Watch) -> None:
+        with SignsOfLife(states, selection.progress, watch) as signs:
+            selection.train(signs)
+
+    weights = files.arc or files.candidates
+    resume(create, states, files.save_every, files.inputs, weights, files.candidates, emit, train)
 
 
 def score_for_the_record(

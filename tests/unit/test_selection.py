@@ -10,6 +10,7 @@ import torch
 from enas_core import select_arc
 from enas_core.console import UserError
 from enas_core.data.prepare import prepare
+from enas_core.files.progress import PROGRESS, read_progress
 from enas_core.files.tables import read_table
 from enas_core.settings.stages import stage_settings, to_json
 from enas_core.settings.workflow import parse_workflow
@@ -165,9 +166,14 @@ def test_an_interrupted_selection_goes_on_and_gives_the_same_table(desk, strateg
         desk.run("parts")
     assert caught.value.code == 128 + signal.SIGTERM
     assert not (desk.folder / "parts/candidates.parquet").exists()
+    told = read_progress(desk.folder / "parts/state" / PROGRESS)
+    assert (told.state, told.step, told.steps) == ("interrupted", after, 12)
     assert desk.run("parts") == 0
     assert desk.rows("parts") == desk.rows("whole")
     assert len(scored) == len(set(scored)) == 12  # none twice
+    told = read_progress(desk.folder / "parts/state" / PROGRESS)
+    best = max(row["valid_accuracy"] for row in desk.rows("parts"))
+    assert (told.state, told.step, told.best) == ("finished", 12, best)
 
 
 def test_what_is_complete_is_not_done_again(desk, monkeypatch):

@@ -26,9 +26,12 @@ from enas_core.files.tables import write_table
 from enas_core.monitor.left import rest_of, seconds_left
 from enas_core.monitor.lines import SHOWN_ALONE, ago
 from enas_core.monitor.page import page
-from enas_core.monitor.stages import SILENCE, Overview, Stage, read_experiment
+from enas_core.monitor.stages import RULES, SILENCE, Overview, Stage, read_experiment
+from enas_core.planning.costs import STAGE_OF
 from enas_core.planning.run_times import FILE, RunTime, conditions, save_run_times
 from enas_core.settings.workflow import load_workflow
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = {
     "dataset": {"name": "digits", "source": "digits", "split_test_images": 597},
@@ -84,10 +87,25 @@ class MadeUp:
         ]
         write_table(self.folder / place / "epochs.parquet", f"{kind}_epochs", rows, {})
 
-    def select(self, seed: int, accuracy: float) -> None:
-        """The table of a choice."""
-        rows = [row_of("candidates", source="policy", selected=True, valid_accuracy=accuracy)]
-        write_table(self.folder / f"search/s{seed}/own/candidates.parquet", "candidates", rows, {})
+    def select(self, seed: int, accuracy: float, place: str = "own", source: str = "policy", others: int = 0) -> None:
+        """The table of a choice among so many others."""
+        rows = [
+            row_of("candidates", source=source, selected=i == 0, valid_accuracy=accuracy) for i in range(others + 1)
+        ]
+        write_table(self.folder / f"search/s{seed}" / place / "candidates.parquet", "candidates", rows, {})
+
+    def score(self, seed: int) -> None:
+        """The table of arcs that are scored for the record."""
+        write_table(self.folder / f"search/s{seed}/candidates.parquet", "candidates", [row_of("candidates")], {})
+
+    def prepare(self) -> None:
+        """The images."""
+        (self.folder / "data/manifest.json").touch()
+
+    def compare(self, *strategies: str) -> None:
+        """Let other strategies be settings."""
+        settings = CONFIG | {"select": {"num_candidates": 20, "compare": list(strategies)}}
+        self.config.write_text(yaml.safe_dump({"experiments": {"mine": settings}}))
 
     def overview(self) -> Overview:
         """What is read of it."""
@@ -113,9 +131,10 @@ def printed(capsys: pytest.CaptureFixture[str], made_up: MadeUp, *options: str) 
 
 def test_nothing_has_begun(made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     title, header, *lines = printed(capsys, made_up)
-    assert title.startswith("mine: 0 of 8 stages finished; how long it will take is not known yet")
-    assert header.split()[:4] == ["stage", "state", "epoch", "accuracy"]
-    assert [line.split("  ")[0] for line in lines] == ["search: 2", "select_arc: 2", "augment: 4"]
+    assert title.startswith("mine: 0 of 11 stages finished; how long it will take is not known yet")
+    assert header.split()[:4] == ["stage", "state", "done", "accuracy"]
+    expected = ["prepare_data", "search: 2", "select_arc: 2", "score_arcs: 2", "augment: 4"]
+    assert [line.split("  ")[0] for line in lines] == expected
     (tmp_path / "empty").mkdir()
     assert status.main([str(tmp_path / "empty"), "--configfile", str(made_up.config)]) == 0
     assert capsys.readouterr().out == "no stage has begun\n"
@@ -126,7 +145,7 @@ def test_nothing_has_begun(made_up: MadeUp, capsys: pytest.CaptureFixture[str], 
 def test_a_training_under_way(made_up: MadeUp) -> None:
     made_up.tell("search/s1")
     stage = made_up.stage("search", "s1")
-    assert (stage.state, stage.epochs, list(stage.accuracies)) == ("running", 4, [0.5, 0.51])
+    assert (stage.state, stage.done, stage.planned, list(stage.accuracies)) == ("running", 2, 4, [0.5, 0.51])
     assert stage.chance == 0.75  # of the last 100 images, which are held out
     assert (stage.spent, stage.pace, stage.memory) == (250.0, 100.0, 2e9)
     assert stage.where == "node7, cpu (1 threads)"
@@ -169,6 +188,92 @@ def test_a_training_that_has_begun_again(made_up: MadeUp) -> None:
     assert made_up.stage("search", "s1").state == "running"
 
 
+def choice_under_way(made_up: MadeUp, place: str, state: str = "running", age: float = 3.0) -> None:
+    """Half of 20 arcs are scored, in 50 seconds."""
+    made_up.tell(place, state, rows=0, age=age, epochs=1, step=10, steps=20, best=0.875)
+
+
+def test_a_choice_tells_how_many_arcs_it_has_scored(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up.compare("evolution")
+    choice_under_way(made_up, "select_arc/s1")
+    choice_under_way(made_up, "strategies/evolution/s1")
+    for stage in made_up.stage("select_arc", "s1"), made_up.stage("try_strategy", "evolution-s1"):
+        assert (stage.state, stage.done, stage.planned, list(stage.accuracies)) == ("running", 10, 20, [0.875])
+        assert (stage.own_left, stage.chance, stage.memory, stage.where) == (50, 0.75, 2e9, "node7, cpu (1 threads)")
+    (line,) = [line for line in printed(capsys, made_up) if line.startswith("try_strategy evolution-s1")]
+    assert re.split(r"\s{2,}", line)[1:8] == ["running", "10/20", "87.5 %", "75.0 %", "87.5 %", "0:00:50", "2.00"]
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "expected"),
+    [("running", SILENCE + 1, "silent"), ("interrupted", 9999, "interrupted"), ("failed", 9999, "failed")],
+)
+def test_how_a_choice_has_ended(state: str, age: float, expected: str, made_up: MadeUp) -> None:
+    choice_under_way(made_up, "strategies/random/s1", state, age)
+    assert made_up.stage("try_strategy", "random-s1").state == expected  # which no setting names any longer
+
+
+def test_a_finished_choice(made_up: MadeUp) -> None:
+    made_up.compare("evolution", "random")
+    made_up.select(2, 0.5, "strategies/evolution", "strategy", others=6)
+    stage = made_up.stage("try_strategy", "evolution-s2")
+    assert (stage.state, stage.done, stage.planned, list(stage.accuracies)) == ("finished", 7, 7, [0.5])
+    waiting = [stage.name for stage in made_up.overview().stages if stage.rule == "try_strategy" and not stage.done]
+    assert waiting == ["evolution-s1", "random-s1", "random-s2"]
+
+
+def test_a_choice_that_nobody_has_measured_takes_as_long_as_the_other_one(made_up: MadeUp) -> None:
+    made_up.compare("evolution")
+    overview = made_up.overview()
+    left = seconds_left(overview, {"select_arc": 30.0})
+    assert [left[i] for i, stage in enumerate(overview.stages) if stage.rule == "try_strategy"] == [30.0, 30.0]
+
+
+def test_the_training_of_what_a_strategy_chooses_comes_after_the_choice(made_up: MadeUp) -> None:
+    made_up.compare("evolution")
+    made_up.tell("search/s1")
+    made_up.tell("search/s2")
+    overview = made_up.overview()
+    seconds = {"try_strategy evolution-s1": 30.0, "augment evolution-s1 seed 1": 100.0}
+    rest = rest_of(overview, [seconds.get(f"{stage.rule} {stage.name}", 0.0) for stage in overview.stages])
+    assert (rest.at_a_time, rest.seconds) == (2, 130.0)
+
+
+def test_images_and_scores_for_the_record_are_known_by_their_logs(made_up: MadeUp) -> None:
+    logs = made_up.folder / "logs"
+    logs.mkdir()
+    for rule, name, log in (("prepare_data", "", "prepare_data.log"), ("score_arcs", "s1", "score_arcs-s1.log")):
+        assert made_up.stage(rule, name).state == "waiting"
+        (logs / log).touch()
+        if rule == "score_arcs":
+            assert made_up.stage(rule, name).state == "waiting"  # of an earlier try: nothing is chosen
+            made_up.select(1, 0.5)
+        assert made_up.stage(rule, name).state == "running"
+        made_up.set_age(logs / log, SILENCE + 1)
+        assert made_up.stage(rule, name).state == "silent"
+    made_up.prepare()
+    made_up.score(1)
+    assert {made_up.stage("prepare_data", "").state, made_up.stage("score_arcs", "s1").state} == {"finished"}
+
+
+QUICK = {
+    *("all", "resolve_config", "check_images", "random_arcs", "random_arc", "named_arc", "final", "export"),
+    *("strategies", "compare", "halving", "ablation", "class_accuracy", "draw_cell", "write_tables", "report"),
+    "report_files",
+}
+"""Rules whose jobs take seconds, besides those that draw figures: nobody waits for them."""
+
+
+def test_every_rule_that_takes_its_time_is_shown() -> None:
+    found = {
+        name
+        for path in [ROOT / "Snakefile", *ROOT.glob("workflow/rules/*.smk")]
+        for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)
+    }
+    assert {name for name in found - QUICK if not name.startswith("plot_")} == set(RULES)
+    assert set(STAGE_OF) <= set(RULES)  # all that hold a device
+
+
 def test_a_choice_is_known_by_its_log(made_up: MadeUp) -> None:
     log = made_up.folder / "logs/select_arc-s1.log"
     log.parent.mkdir()
@@ -195,7 +300,7 @@ def test_time_left_is_by_the_pace_of_the_training_itself(made_up: MadeUp) -> Non
     made_up.tell("search/s1")
     overview = made_up.overview()
     left = seconds_left(overview, {})
-    assert left[:4] == [150.0, 400.0, None, None]  # 2 epochs of 100 s, of which 50 s are over; 4 of the same
+    assert left[1:5] == [150.0, 400.0, None, None]  # 2 epochs of 100 s, of which 50 s are over; 4 of the same
     slow, fast = ([EpochSoFar(train_accuracy=0, accuracy=0, seconds=seconds)] for seconds in (1000.0, 10.0))
     made_up.tell("search/s1", rows=[*slow, *fast, *fast, *fast, *fast, *fast], epochs=8, seconds=4.0)
     assert made_up.stage("search", "s1").own_left == 2 * 10.0 - 4.0  # at its newer pace, whatever came before
@@ -209,7 +314,7 @@ def test_time_left_of_the_whole(made_up: MadeUp) -> None:
     made_up.tell("search/s2")
     made_up.tell("augment/random-00/seed1")
     overview = made_up.overview()
-    left = seconds_left(overview, {"select_arc": 30.0})
+    left = seconds_left(overview, {"select_arc": 30.0, "score_arcs": 0.0})
     by_stage = {f"{stage.rule} {stage.name}": seconds for stage, seconds in zip(overview.stages, left, strict=True)}
     assert by_stage["search s2"] == 150.0
     assert by_stage["select_arc s2"] == 30.0
@@ -223,21 +328,22 @@ def test_time_left_of_the_whole(made_up: MadeUp) -> None:
 
 def test_a_plan_says_what_nothing_else_does(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = load_workflow(made_up.config).experiments["mine"]
-    for settings, expected in (("other", "not known yet"), (None, "about 0:10:00 left with 1 at a time")):
+    for settings, expected in (("other", "not known yet"), (None, "about 0:12:30 left with 1 at a time")):
         plan = {
             rule: RunTime(seconds=75.0, device="cpu", conditions=settings or conditions("mine", experiment, rule))
-            for rule in ("search", "select_arc", "augment")
+            for rule in ("search", "select_arc", "score_arcs", "augment")
         }
         save_run_times(made_up.results / FILE, {"mine": plan})
         assert expected in printed(capsys, made_up)[0]
 
 
 def test_what_comes_first(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up.prepare()
     made_up.finish("search/s1", [0.5] * 4)
     made_up.tell("search/s2", "interrupted")
     made_up.tell("augment/random-00/seed1")
     states = [re.split(r"\s{2,}", line)[1] for line in printed(capsys, made_up)[2:]]
-    assert states == ["running", "interrupted", "finished", "waiting", "waiting"]
+    assert states == ["running", "interrupted", "finished", "finished", "waiting", "waiting", "waiting"]
 
 
 def test_many_finished_trainings_share_a_line(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,8 +359,8 @@ def test_without_settings_it_tells_what_has_begun(made_up: MadeUp, capsys: pytes
     made_up.tell("search/s5")
     made_up.config.unlink()
     title, _, *lines = printed(capsys, made_up)
-    assert title.startswith("mine: 0 of 2 stages finished, 1 running")
-    assert [line.split("  ")[0] for line in lines] == ["search s5", "select_arc s5"]
+    assert title.startswith("mine: 0 of 4 stages finished, 1 running")
+    assert [line.split("  ")[0] for line in lines] == ["search s5", "prepare_data", "select_arc s5", "score_arcs s5"]
 
 
 def test_one_experiment_and_its_variants(made_up: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,9 +371,11 @@ def test_one_experiment_and_its_variants(made_up: MadeUp, capsys: pytest.Capture
 
 
 def test_on_a_terminal_the_table_goes_on_until_nothing_is_left(made_up: MadeUp) -> None:
+    made_up.prepare()
     for seed in (1, 2):
         made_up.finish(f"search/s{seed}", [0.5] * 4)
         made_up.select(seed, 0.5)
+        made_up.score(seed)
     for network in ("searched-s1", "searched-s2", "random-00", "random-01"):
         made_up.finish(f"networks/{network}/seed1", [0.5])
     ours, theirs = pty.openpty()
@@ -282,7 +390,7 @@ def test_on_a_terminal_the_table_goes_on_until_nothing_is_left(made_up: MadeUp) 
     os.close(ours)
     assert process.wait() == 0
     shown = content.decode()
-    assert "\x1b[1mmine: 8 of 8 stages finished; nothing is left" in shown
+    assert "\x1b[1mmine: 11 of 11 stages finished; nothing is left" in shown
     lines = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", shown).splitlines()
     assert any(line.startswith("search s1") for line in lines)
     assert max(map(len, lines)) <= 80
@@ -321,7 +429,7 @@ def test_the_page_has_tables_and_curves(made_up: MadeUp, capsys: pytest.CaptureF
     made_up.finish("networks/random-00/seed1", [0.5, 0.6])
     path = tmp_path / "status.html"
     lines = printed(capsys, made_up, "--once", "--html", str(path))
-    assert lines[0].startswith("mine: 1 of 8 stages finished, 1 running")
+    assert lines[0].startswith("mine: 1 of 11 stages finished, 1 running")
     text = path.read_text()
     seen = Tags(text).seen
     assert (seen.count("table"), seen.count("svg"), seen.count("tr")) == (1, 1, len(lines) - 1)
@@ -353,9 +461,11 @@ def test_the_page_is_written_until_nothing_is_left(
     def go_on(seconds: float) -> None:
         waits.append((seconds, "http-equiv" in path.read_text()))
         assert len(waits) == 1
+        made_up.prepare()
         for i, place in enumerate(searches):
             made_up.finish(place, [0.5] * 4)
             made_up.select(i + 1, 0.5)
+            made_up.score(i + 1)
         for network in ("searched-s1", "searched-s2", "random-00", "random-01"):
             made_up.finish(f"networks/{network}/seed1", [0.5])
 
