@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: each example, done as the page says it in a copy of the project, works."""
+"""CONTRIBUTING.md fits on a page, and each example, done as it says in a copy of the project, works."""
 
 import json
 import os
@@ -31,16 +31,19 @@ def changed(text, diff):
 
 
 def do(title, folder):
-    """What the example under a heading says, in a copy of the project."""
-    example = PAGE[PAGE.index(f"### {title}\n") :].split("\n### ")[0]
-    for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", example, re.MULTILINE | re.DOTALL):
-        if language == "python":
-            name, _, content = text.partition("\n")
-            (folder / name.removeprefix("# ")).write_text(content)
-        else:
-            _, *parts = re.split(r"^\+\+\+ (.*)\n", text, flags=re.MULTILINE)
-            for name, diff in zip(parts[::2], parts[1::2], strict=True):
-                (folder / name).write_text(changed((folder / name).read_text(), diff))
+    """What the example that begins with a title says, in a copy of the project: a file is called as its link says, and
+    the rest is a diff."""
+    example = PAGE[PAGE.index(f"**{title}**") :].split("\n**")[0]
+    for name, source in re.findall(r"\[`(enas_core/.*?)`\]\((.*?)\)", example):
+        shutil.copy(ROOT / source, folder / name)
+    (text,) = re.findall(r"^```diff\n(.*?)^```$", example, re.MULTILINE | re.DOTALL)
+    _, *parts = re.split(r"^\+\+\+ (.*)\n", text, flags=re.MULTILINE)
+    for name, diff in zip(parts[::2], parts[1::2], strict=True):
+        (folder / name).write_text(changed((folder / name).read_text(), diff))
+
+
+def test_it_is_one_page():
+    assert len(PAGE.splitlines()) <= 90
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_a_policy(copy):
 
 
 def test_a_space(copy):
-    (copy / "tests/spaces/chain.py").rename(copy / "enas_core/spaces/chain.py")
+    (copy / "tests/spaces/chain.py").unlink()
     do("A space", copy)
     experiment = DIGITS | {"space": "chain", "chain_length": 4}
     assert run(copy, "-c", READ % experiment + "print(x.search_space.uniform(0))").split() == ["2", "1", "1", "0"]
