@@ -26,10 +26,17 @@ NETWORKS = (
 )
 
 
+MANY_NETWORKS = 200
+"""So many of the best trainings are shown, and all of those that are not of random networks."""
+
+
 def networks_table(metrics: Iterable[Row], title: str = "") -> Table:
     """One row a training, the best first."""
     best_first = sorted(metrics, key=lambda row: -(row["test_accuracy"] or 0.0))
-    return Table(NETWORKS, best_first, title)
+    rows = [row for i, row in enumerate(best_first) if i < MANY_NETWORKS or row["role"] != "random"]
+    left_out = len(best_first) - len(rows)
+    note = f"{left_out:,} more random ones, which reach less, are in metrics.parquet." if left_out else ""
+    return Table(NETWORKS, rows, title, note)
 
 
 CLASSES = (

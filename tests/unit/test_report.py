@@ -12,6 +12,7 @@ from rows import row_of
 from enas_core import report
 from enas_core.analysis.results import read_results
 from enas_core.files.tables import read_table, write_table
+from enas_core.pages.contents import MANY_NETWORKS, networks_table
 from enas_core.pages.report import report_page
 from enas_core.pages.sections import SECTIONS
 from enas_core.settings.stages import stage_settings, to_json
@@ -127,6 +128,16 @@ def test_accuracy_has_a_binomial_interval_of_the_test_images(digits):
     assert "the number of test images is not known" in page_of(digits)
     add_everything(digits)
     assert "60.4 to 78.1 %, 95 % binomial interval of 100 test images" in " ".join(page_of(digits).split())
+
+
+def test_of_thousands_of_networks_the_best_are_shown():
+    row = row_of("metrics", network="n", seed=1)
+    random = [row | {"role": "random", "test_accuracy": 0.5 + i / 10_000} for i in range(MANY_NETWORKS + 1000)]
+    found = [row | {"role": "searched", "test_accuracy": 0.1}]
+    table = networks_table([*found, *random])
+    assert table.rows == [*reversed(random[-MANY_NETWORKS:]), *found]
+    assert table.note == "1,000 more random ones, which reach less, are in metrics.parquet."
+    assert networks_table(random[:MANY_NETWORKS]).note == ""
 
 
 def test_settings_that_differ_from_the_defaults_come_first(digits):

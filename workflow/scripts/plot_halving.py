@@ -10,14 +10,15 @@ from enas_core.files.tables import read_table
 reporting.start(snakemake.log[0])
 rows = read_table(Path(snakemake.input.halving), "halving")
 
-figure, axes = reporting.panels(2, height=3.8)
+text = about_halving(rows)
+text = f"{text[0].upper()}{text[1:]}."
 if rows[0]["keep"] is None:
-    for ax in axes:
-        ax.set_axis_off()
+    figure, ax = reporting.panels(1)
+    reporting.nothing(ax, text)
 else:
+    figure, (shares, losses) = reporting.panels(2, height=3.8)
     keep = [row["keep"] for row in rows]
     by_chance = [row["n_survivors"] / row["n_random"] for row in rows]
-    shares, losses = axes
     shares.plot(keep, [row["best_share"] for row in rows], ".-", color=reporting.ORANGE, label="of the best, kept")
     shares.plot(keep, by_chance, ":", color=reporting.GREY, label="by chance")
     shares.plot(keep, [row["cost_share"] for row in rows], "--", color=reporting.BLUE, label="of the hours, paid")
@@ -28,6 +29,5 @@ else:
     shares.set_xlabel("share of the arcs that goes on at each rung")
     for axis in (shares.xaxis, shares.yaxis, losses.xaxis, losses.yaxis):
         reporting.percent(axis)
-text = about_halving(rows)
-reporting.remark(figure, [f"{text[0].upper()}{text[1:]}."])
+    reporting.remark(figure, [text])
 reporting.save(figure, snakemake.output[0])

@@ -29,12 +29,15 @@ reporting.start(snakemake.log[0])
 searches = [read_table(Path(path), "search_epochs") for path in snakemake.input.epochs]
 chance = read_table(Path(snakemake.input.signals[0]), "signal")[0]["chance"]
 
-figure, axes = reporting.panels(2, rows=2, height=2.7)
-for ax, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
+# A search whose policy is no controller has none of its columns.
+panels = {
+    title: lines
+    for title, lines in PANELS.items()
+    if any(row[column] is not None for rows in searches for row in rows for column in lines)
+}
+figure, axes = reporting.panels(2, rows=len(panels) // 2, height=2.7, squeeze=False)
+for ax, (title, lines) in zip(axes.flat, panels.items(), strict=True):
     ax.set_title(title)
-    if all(row[column] is None for rows in searches for row in rows for column in lines):
-        reporting.nothing(ax, "no controller was trained (search.policy: random)")
-        continue
     for column, (label, colour, line, faint) in lines.items():
         curves = np.array([[row[column] for row in rows] for rows in searches], float)
         reporting.curves(ax, curves, label, colour, line, **faint)
@@ -42,4 +45,6 @@ for ax, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
         reporting.percent(ax.yaxis)
         reporting.chance_line(ax.axhline, chance)
     reporting.legend(ax)
+if panels.keys() != PANELS.keys():
+    reporting.remark(figure, ["No controller was trained (search.policy)."])
 reporting.save(figure, snakemake.output[0])

@@ -82,13 +82,16 @@ def spread(count: int) -> Iterator[float]:
 
 
 MANY_POINTS = 500
-"""More points than so many are drawn as an image, which a browser shows at once."""
+"""More points than so many are drawn as an image, which a browser shows at once, and smaller and pale, so that their
+density can be seen."""
 
 
 def points(ax: Axes, x: Sequence[float], y: Sequence[float], size: float, look: Look, **options: Any) -> None:
     """The marks of a group of networks."""
-    many = len(x) > MANY_POINTS
-    ax.scatter(x, y, size, look.colour, marker=look.marker, rasterized=many, **options)
+    if len(x) > MANY_POINTS:
+        size /= 3
+        options |= {"rasterized": True, "alpha": 0.5, "linewidths": 0}
+    ax.scatter(x, y, size, look.colour, marker=look.marker, **options)
 
 
 def group_mean(ax: Axes, x: float, values: Sequence[float], colour: str) -> None:
@@ -163,6 +166,8 @@ def remark(figure: Figure, lines: Iterable[str]) -> None:
 
 
 def nothing(ax: Axes, text: str) -> None:
-    """Say why a panel is empty."""
+    """Say why a panel is empty. A figure that has only this one becomes a line."""
     ax.set_axis_off()
+    if ax.figure.axes == [ax]:
+        ax.figure.set_size_inches(8, 0.5)
     ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=GREY, transform=ax.transAxes)
