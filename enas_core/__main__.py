@@ -14,6 +14,17 @@ from cyclopts import App, Group
 from enas_core.options import command_line_of, run_app
 
 COMMANDS = {
+    "For people": {
+        "config": "Validate config.yaml and print which settings of its experiments differ from the defaults.",
+        "plan": "Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.",
+        "status": "Show how far the stages of a run have come, and how long the rest will take.",
+        "compare": "Compare found with random networks, and experiments with each other.",
+        "report": "Write a page on one or several experiments that opens on the answer.",
+        "predict": "Give class and probability (0..1) of images, in files or folders.",
+        "export": "Write a trained network as a file that runs without this project, and check it.",
+        "show_arc": "Print an arc with its network's parameters and MACs, and draw its picture.",
+        "from_flags": "Turn command lines of the original's main.py into an experiment of config.yaml.",
+    },
     "Stages, which the workflow calls": {
         "prepare_data": "Read the images of an experiment, check them, and write them as arrays with a manifest.",
         "random_arcs": "Draw random arcs; arc i uses seed + i. Without --config they are printed.",
@@ -22,19 +33,8 @@ COMMANDS = {
         "strategies": "Gather what each strategy has evaluated to choose an arc, an evaluation a row.",
         "augment": "Train one arc from scratch; resumes what was interrupted.",
         "final": "Choose among search seeds by shared accuracy, never by test accuracy.",
-        "export": "Write a trained network as a file that runs without this project, and check it.",
         "class_accuracy": "Write how well a trained network tells each class, and what it takes it for.",
-        "compare": "Compare found with random networks, and experiments with each other.",
         "ablation": "Compare variants of a search: which of its settings matter.",
-    },
-    "For people": {
-        "config": "Validate config.yaml and print which settings of its experiments differ from the defaults.",
-        "plan": "Estimate device-hours, memory and wall-clock time of the jobs that are left for some targets.",
-        "status": "Show how far the stages of a run have come, and how long the rest will take.",
-        "show_arc": "Print an arc with its network's parameters and MACs, and draw its picture.",
-        "report": "Write a page on one or several experiments that opens on the answer.",
-        "predict": "Give class and probability (0..1) of images, in files or folders.",
-        "from_flags": "Turn command lines of the original's main.py into an experiment of config.yaml.",
     },
 }
 """Modules of commands, in the groups that `enas --help` shows, and the first line of each function's docstring."""
@@ -43,7 +43,10 @@ COMMANDS = {
 def program(arguments: Sequence[str]) -> App:
     """The command line of `enas`."""
     app = command_line_of("enas")
-    app.help = "Search, train and compare network architectures. `enas COMMAND --help` explains a command."
+    app.help = (
+        "Search, train and compare network architectures. `enas COMMAND --help` explains a command. A run is started by"
+        " Snakemake: `snakemake --cores 2 results/digits/report.html`."
+    )
     for title, commands in COMMANDS.items():
         group = Group.create_ordered(title)
         for position, (module, line) in enumerate(commands.items()):

@@ -98,7 +98,9 @@ def test_enas_lists_its_commands_in_groups(capsys):
     with pytest.raises(SystemExit, match="0"):
         enas.main(["--help"])
     printed = capsys.readouterr().out
-    places = [printed.index(text) for text in ("Stages", "prepare-data", "select-arc", "For people", "show-arc")]
+    places = [
+        printed.index(text) for text in ("For people", "config", "show-arc", "Stages", "prepare-data", "select-arc")
+    ]
     assert places == sorted(places)
 
 

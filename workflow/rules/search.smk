@@ -14,6 +14,7 @@ rule search:
         "results/{experiment}/logs/search-s{seed}.log",
     benchmark:
         "results/{experiment}/benchmarks/search-s{seed}.tsv"
+    priority: 1  # first of what is ready, since the longest chain of jobs begins with it
     threads: cpu_threads
     resources:
         gpu=gpus,
