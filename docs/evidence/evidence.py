@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from enas_core.analysis.results import read_checked, read_results
 from enas_core.analysis.sentences import sentences
@@ -51,11 +53,21 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def made_by(tables: Sequence[Path]) -> str:
-    """Version, commit and device of tables, as their metadata say."""
-    found = {
-        tuple(read_provenance(path).get(key) for key in ("git_commit", "torch_version", "device")) for path in tables
-    }
-    return "; ".join(f"commit `{commit}`, torch {version}, {device}" for commit, version, device in sorted(found))
+    """Commits, version and device of tables, as their metadata say."""
+    commits: dict[tuple[str, str], dict[str, None]] = {}
+    for path in tables:
+        recorded = read_provenance(path)
+        machine = (f"torch {recorded.get('torch_version')}", str(recorded.get("device")))
+        commits.setdefault(machine, {})[f"`{recorded.get('git_commit')}`"] = None
+    parts = [f"commit {', '.join(sorted(those))}, {', '.join(machine)}" for machine, those in sorted(commits.items())]
+    return "; ".join(parts)
+
+
+def trained_by(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The commits that trained the networks of metrics, with how many each; a network in several rows counts once."""
+    trainings = {(row["trained_by"], row["network"], row["seed"]): row["git_commit"] for row in rows}
+    counts = Counter(trainings.values())
+    return ", ".join(f"{count} by commit `{commit or 'unknown'}`" for commit, count in counts.most_common())
 
 
 def compared(folder: Path) -> list[str]:

@@ -131,6 +131,7 @@ def read_training(folder: Path, searches: Mapping[int, SearchResult], common: Co
         "valid_accuracy": last["valid_accuracy"],
         "strategy": own_search.strategy if own_search and role == "searched" else made_by.get("strategy"),
         "select_seconds": own_search.select_seconds if own_search else None,
+        "git_commit": made_by.get("git_commit"),
     }
 
 

@@ -202,6 +202,12 @@ METRICS = Table(
             null=True,
             later=True,
         ),
+        "git_commit": text(
+            "Commit of the code that trained it, with `-dirty` where files differed from it; `unknown` in a copy"
+            " without git; null in tables of an earlier version.",
+            null=True,
+            later=True,
+        ),
     },
     same=("experiment", "dataset"),
     file="metrics.parquet",

@@ -49,12 +49,14 @@ class MadeUp:
     def __init__(self, folder: Path, learns: tuple[str, ...], ahead: dict[str, float]) -> None:
         self.folder, self.learns, self.ahead = folder, learns, ahead
         self.draw = random.Random(0)
-        self.quality = {f"arc {i}": self.draw.gauss(0.64, 0.015) for i in range(48)}
+        workflow = load_workflow(ROOT / "config.yaml")
+        space = stage_settings("cifar10_compact", workflow.experiments["cifar10_compact"], "search").search_space
+        self.found = [str(space.uniform(seed)) for seed in (1, 2, 3)]
+        self.quality = {str(arc): self.draw.gauss(0.64, 0.015) for arc in space.baseline("uniform", 100, 48)}
         self.random_rows = [
             self.training("cifar10_compact", random_network(i), arc, quality)
             for i, (arc, quality) in enumerate(self.quality.items())
         ]
-        workflow = load_workflow(ROOT / "config.yaml")
         for name in workflow.experiments:
             if name.startswith("cifar10_compact"):
                 self.write(name)
@@ -76,7 +78,13 @@ class MadeUp:
     def training(self, experiment: str, network: NamedNetwork, arc: str, quality: float) -> dict[str, Any]:
         """A row of metrics."""
         about = {"experiment": experiment, "trained_by": experiment, "dataset": "cifar10", "network": network.name}
-        about |= {"role": network.role, "search_seed": network.search_seed, "arc": arc, "params": 1000 + len(arc)}
+        about |= {
+            "role": network.role,
+            "search_seed": network.search_seed,
+            "arc": arc,
+            "space": "micro",
+            "params": 1000 + len(arc),
+        }
         about |= {"seconds": 80.0, "search_seconds": 1000.0 if network.role == "searched" else None}
         about |= {"shared_accuracy": 0.5}
         return row_of(
@@ -89,14 +97,15 @@ class MadeUp:
         rows = [row | {"experiment": experiment} for row in self.random_rows]
         for seed in (1, 2, 3):
             quality = 0.64 + self.ahead.get(experiment, 0.0)
-            rows.append(self.training(experiment, searched_network(seed), f"found {seed}", quality))
+            rows.append(self.training(experiment, searched_network(seed), self.found[seed - 1], quality))
             folder = self.folder / experiment / f"search/s{seed}"
             about = {"experiment": experiment, "dataset": "cifar10", "seed": seed}
             epochs = [row_of("search_epochs", **about, epoch=0, seconds=1000.0, controller_entropy=20.0)]
             write_table(folder / "epochs.parquet", "search_epochs", epochs, MADE_BY)
             shared = {arc: self.about(quality if learns else 0.1) for arc, quality in self.quality.items()}
             candidates = [
-                row_of("candidates", source="random", arc=arc, valid_accuracy=value) for arc, value in shared.items()
+                row_of("candidates", source="random", space="micro", arc=arc, valid_accuracy=value)
+                for arc, value in shared.items()
             ]
             write_table(folder / "candidates.parquet", "candidates", candidates, MADE_BY)
             check = {"verdict": "order repeats" if learns else "at chance", "reliability": 0.9, "chance": 0.1}

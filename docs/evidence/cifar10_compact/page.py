@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import searches as evidence
-from evidence import compared, figure, made_by, markdown, number
+from evidence import compared, figure, made_by, markdown, number, trained_by
 from published import about_published, published_rows
 from searches import Runs, code
 
@@ -136,7 +136,8 @@ def page(folder: Path, name: str) -> str:
         + ("" if name == FOLDER.name else f" --experiment {name}"),
         compared=listed(compared(folder / name)),
         hours=f"{hours(everything):.1f}",
-        made_by=made_by(sorted(folder.glob("*/metrics.parquet"))),
+        trained_by=trained_by(row for runs in everything for row in runs.metrics),
+        made_by=made_by(sorted(folder.glob("*/search/s*/epochs.parquet"))),
         targets=" ".join(f"results/{name}{ending}/comparison.parquet" for ending in VARIANTS),
     )
 
@@ -295,7 +296,7 @@ What `enas compare` says of `{name}`:
     snakemake --profile workflow/profiles/default --cores 2 {targets}
     {command} --take results
 
-The searches and trainings took {hours} device-hours. Tables: {made_by}. `enas compare docs/evidence/{name}` reads them.
+The searches and trainings took {hours} device-hours. Networks: {trained_by}. Searches: {made_by}. `enas compare docs/evidence/{name}` reads them.
 With `cifar10_full` in place of `cifar10_compact`, in the targets and as `--experiment cifar10_full`, a GPU owner gets the same
 page at full size.
 """
