@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib
 import io
 import json
 import resource
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,88 +15,13 @@ import numpy as np
 import pytest
 import torch
 import trials
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from desk import CANDIDATE, STAGES, WITH_DATA, WITH_SETTINGS, Desk, change_manifest, fill, put_array
 
-from enas_core import predict
 from enas_core.data import prepare
-from enas_core.files.tables import provenance, write_table
+from enas_core.files.tables import write_table
 from enas_core.spaces.saved import load_network
 from enas_core.training import selection
 from enas_core.training.epochs import Epochs
-
-EXAMPLES = settings(
-    max_examples=70, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-CANDIDATE = {
-    "source": "policy",
-    "policy": "controller",
-    "space": "micro",
-    "arc": trials.ARC,
-    "valid_accuracy": 0.5,
-    "params": 1,
-    "macs": 1,
-    "selected": True,
-}
-
-
-@dataclass
-class Desk:
-    """A folder with the inputs of all stages, `out` for what they write, and their command lines."""
-
-    folder: Path
-
-    def options(self, stage: str) -> dict[str, Any]:
-        """The command line of `stage`, which works, by option."""
-        here, out = self.folder, self.folder / "out"
-        common = {"config": here / f"config/{stage}.json", "data": here / "data", "seed": 1, "device": "cpu"}
-        training = {"out-dir": out, "state-dir": out / "state"}
-        return {
-            "prepare_data": {"config": common["config"], "out-dir": out},
-            "random_arcs": {"config": common["config"], "count": 2, "out": out / "random_arcs.parquet"},
-            "search": common | training,
-            "augment": common | training | {"arc-file": here / "arc.txt", "network": "mine"},
-            "select_arc": common
-            | {"supernet": here / "supernet.pt", "random-arcs": here / "random_arcs.parquet"}
-            | {"out-dir": out, "arc-out": out / "arc.txt"},
-            "final": {"candidates": here / "candidates.parquet", "models": here / "model", "out": out / "final.pt"},
-        }[stage]
-
-    def run(self, stage: str, **changes: Any) -> tuple[int, list[str]]:
-        """Exit code and lines on stderr with some options (`_` for `-`) changed; None leaves one out."""
-        options = self.options(stage) | {name.replace("_", "-"): value for name, value in changes.items()}
-        words = [f"--{name}={value}" for name, value in options.items() if value is not None]
-        stderr = io.StringIO()
-        with contextlib.redirect_stderr(stderr):
-            try:
-                code = importlib.import_module(f"enas_core.{stage}").main(words)
-            except SystemExit as exit:  # argparse
-                code = exit.code
-        return code, stderr.getvalue().splitlines()
-
-    def refuse(self, stage: str, *words: str, **changes: Any) -> None:
-        """One line with `words`, and nothing written."""
-        code, lines = self.run(stage, **changes)
-        assert code == 2, lines
-        errors = [line for line in lines if "has the best selected arc" not in line]
-        assert len(errors) == 1, lines
-        assert errors[0].startswith("error: ")
-        assert all(word in errors[0] for word in words), errors[0]
-        written = [path for path in (self.folder / "out").rglob("*") if path.is_file() and path.name != "lock"]
-        assert written == []
-
-
-def fill(folder: Path, inputs: Path, references: dict[str, Any]) -> Desk:
-    """A desk in an empty folder."""
-    shutil.copytree(inputs, folder, dirs_exist_ok=True)
-    shutil.copy(references["search"].folder / "out/supernet.pt", folder)
-    shutil.copytree(references["augment"].folder / "out", folder / "model")
-    write_table(folder / "candidates.parquet", "candidates", [CANDIDATE], provenance("cpu", ""))
-    arc = {"network": "random-00", "sampler": "uniform", "seed": 0, "index": 0, "arc": trials.ARC, "space": "micro"}
-    write_table(folder / "random_arcs.parquet", "random_arcs", [arc], provenance("cpu", ""))
-    (folder / "file").write_text("")
-    return Desk(folder)
 
 
 @pytest.fixture
@@ -117,11 +38,6 @@ def file_size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-STAGES = ("prepare_data", "random_arcs", "search", "select_arc", "augment", "final")
-WITH_SETTINGS = STAGES[:-1]
-WITH_DATA = ("search", "select_arc", "augment")
 
 
 def test_without_a_mistake_every_stage_works(desk: Desk) -> None:
@@ -203,18 +119,6 @@ def test_options(desk: Desk, stage: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 # --- data ---------------------------------------------------------------------------------------
-
-
-def change_manifest(desk: Desk, **changes: Any) -> None:
-    path = desk.folder / "data/manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def put_array(desk: Desk, name: str, content: bytes) -> None:
-    """Put an array file in its place, and its checksum in the manifest."""
-    (desk.folder / f"data/{name}.npy").write_bytes(content)
-    known = json.loads((desk.folder / "data/manifest.json").read_text())["sha256"]
-    change_manifest(desk, sha256=known | {f"{name}.npy": hashlib.sha256(content).hexdigest()})
 
 
 def npy(array: Any) -> bytes:
@@ -403,136 +307,3 @@ def test_full_disk(desk: Desk, stage: str, name: str) -> None:
     assert code == 2
     assert lines[-1] == f"error: {desk.folder / 'out' / name}: File too large"
     assert list((desk.folder / "out").glob("*")) == []  # also where the folder itself is gone again
-
-
-# --- arbitrary content --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def shared(inputs: Path, references: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk for many examples, each of which replaces one file of it."""
-    return fill(tmp_path_factory.mktemp("shared"), inputs, references)
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """Settings may ask for many."""
-    yield
-    torch.set_num_threads(1)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-EDITS = st.lists(st.tuples(st.integers(0, 2**31), st.integers(1, 255)), min_size=1, max_size=4)
-
-
-def places(value: Any) -> list[tuple[dict[str, Any], str]]:
-    """Every key of nested mappings, with the mapping that it is in."""
-    inner = [places(item) for item in value.values() if isinstance(item, dict)]
-    return [(value, key) for key in value] + [place for found in inner for place in found]
-
-
-def edited(content: bytes, edits: list[tuple[int, int]], keep: float) -> bytes:
-    """`content` with some bytes changed and its end cut off."""
-    changed = bytearray(content)
-    for where, change in edits:
-        changed[where % len(changed)] ^= change
-    return bytes(changed[: max(1, round(len(changed) * keep))])
-
-
-KEEP = st.sampled_from([1.0, 1.0, 0.9, 0.5, 0.01])
-
-
-@EXAMPLES
-@given(st.sampled_from(WITH_DATA), st.integers(0, 2**31), st.sampled_from(["set", "delete", "add"]), JSON)
-def test_arbitrary_settings(shared: Desk, stage: str, where: int, change: str, value: Any) -> None:
-    """Without data, so that good settings are refused, too, in one line."""
-    content = json.loads((shared.folder / f"config/{stage}.json").read_text())
-    found = places(content)
-    mapping, key = found[where % len(found)]
-    if change == "set":
-        mapping[key] = value
-    elif change == "delete":
-        del mapping[key]
-    else:
-        mapping[f"{key}_"] = value
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stage.json"
-        path.write_text(json.dumps(content))
-        shared.refuse(stage, config=path, data=Path(folder) / "missing")
-
-
-@EXAMPLES
-@given(st.sampled_from(WITH_SETTINGS[1:]), EDITS, KEEP)
-def test_damaged_settings(shared: Desk, stage: str, edits: list[tuple[int, int]], keep: float) -> None:
-    content = edited((shared.folder / f"config/{stage}.json").read_bytes(), edits, keep)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stage.json"
-        path.write_bytes(content)
-        if stage != "random_arcs":
-            return shared.refuse(stage, config=path, data=Path(folder) / "missing")
-        code, lines = shared.run(stage, config=path, out=Path(folder) / "out.parquet")
-        assert (code, len(lines)) in ((0, 1), (2, 1)), lines
-
-
-@EXAMPLES
-@given(
-    st.binary(max_size=60)
-    | st.text(max_size=60).map(str.encode)
-    | st.lists(st.integers(-1, 6), max_size=26).map(lambda values: " ".join(map(str, values)).encode())
-)
-def test_arbitrary_arcs(shared: Desk, content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "arc.txt"
-        path.write_bytes(content)
-        shared.refuse("augment", arc_file=path, data=Path(folder) / "missing")
-
-
-@EXAMPLES
-@given(st.sampled_from(["manifest.json", *(f"{name}.npy" for name in ARRAYS)]), EDITS, KEEP)
-def test_damaged_data(shared: Desk, name: str, edits: list[tuple[int, int]], keep: float) -> None:
-    """Also with the checksum of the damaged file; without a supernet, so that good data are refused, too."""
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder))
-        shutil.copytree(shared.folder / "data", desk.folder / "data")
-        path = desk.folder / "data" / name
-        content = edited(path.read_bytes(), edits, keep)
-        path.write_bytes(content)
-        options = {"config": shared.folder / "config/select_arc.json", "random_arcs": None}
-        desk.refuse("select_arc", **options)
-        if name != "manifest.json":
-            put_array(desk, path.stem, content)
-            desk.refuse("select_arc", **options)
-
-
-@EXAMPLES
-@given(st.sampled_from(["candidates.parquet", "model/epochs.parquet"]), EDITS, KEEP)
-def test_damaged_tables(shared: Desk, name: str, edits: list[tuple[int, int]], keep: float) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder))
-        shutil.copy(shared.folder / "candidates.parquet", desk.folder)
-        shutil.copytree(shared.folder / "model", desk.folder / "model")
-        path = desk.folder / name
-        path.write_bytes(edited(path.read_bytes(), edits, keep))
-        code, lines = desk.run("final")
-        assert code in (0, 2), lines
-        assert len([line for line in lines if "has the best selected arc" not in line]) == 1, lines
-        assert (desk.folder / "out/final.pt").exists() == (code == 0)
-
-
-@EXAMPLES
-@given(EDITS, KEEP)
-def test_damaged_networks(shared: Desk, edits: list[tuple[int, int]], keep: float) -> None:
-    """Without an image, so that a network whose damage shows in no way is refused, too."""
-    content = (shared.folder / "model/model.pt").read_bytes()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.pt"
-        path.write_bytes(edited(content, edits, keep))
-        stderr = io.StringIO()
-        with contextlib.redirect_stderr(stderr):
-            assert predict.main([str(path), str(Path(folder) / "image.png"), "--device", "cpu"]) == 2
-        (line,) = stderr.getvalue().splitlines()
-        assert line.startswith(f"error: {folder}/")
