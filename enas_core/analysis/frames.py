@@ -6,7 +6,7 @@ draw themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class NetworkArc:
 
     network: str
     arc: Arc
-    space: SearchSpace
+    space: SearchSpace = field(repr=False)
 
     def __str__(self) -> str:
         return str(self.arc)
