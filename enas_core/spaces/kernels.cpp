@@ -10,8 +10,11 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -30,41 +33,55 @@ constexpr int VECTOR_BYTES = 32, ROWS = 4;
 constexpr int VECTOR_BYTES = 16, ROWS = 8;
 #endif
 
-template <typename T> struct Simd {
-  static constexpr int width = VECTOR_BYTES / sizeof(T);
-  typedef T type __attribute__((vector_size(VECTOR_BYTES)));
+// Vectors of the processor's length, and shorter ones for what is left of a row: 8 channels of 4 bytes are half of 64.
+template <typename T, int BYTES> struct Simd {
+  typedef T type __attribute__((vector_size(BYTES)));
 };
-template <typename T> using Vector = typename Simd<T>::type;
+template <typename T> using Vector = typename Simd<T, VECTOR_BYTES>::type;
+template <typename T> using Short = typename Simd<T, VECTOR_BYTES / 2>::type;
+template <typename T> using Single = typename Simd<T, sizeof(T)>::type;
+template <typename Vec> using Value = std::remove_cvref_t<decltype(std::declval<Vec&>()[0])>;
+template <typename Vec> constexpr int WIDTH = sizeof(Vec) / sizeof(Value<Vec>);
 
-template <typename T> inline Vector<T> load(const T* from) {
-  Vector<T> v;
+template <typename Vec> inline Vec load_as(const Value<Vec>* from) {
+  Vec v;
   std::memcpy(&v, from, sizeof v);
   return v;
 }
+template <typename T> inline Vector<T> load(const T* from) { return load_as<Vector<T>>(from); }
 
-template <typename T> inline void store(T* to, Vector<T> v) { std::memcpy(to, &v, sizeof v); }
+template <typename T, typename Vec> inline void store(T* to, Vec v) { std::memcpy(to, &v, sizeof v); }
 
 // The first `count` values only.
-template <typename T> inline void store_some(T* to, Vector<T> v, int count) {
-  constexpr int QUARTER = Simd<T>::width / 4;
-  T values[Simd<T>::width];
-  std::memcpy(values, &v, sizeof v);
-  int i = 0;
-  for (; i + QUARTER <= count; i += QUARTER) std::memcpy(to + i, values + i, QUARTER * sizeof(T));
-  for (; i < count; i++) to[i] = values[i];
+template <typename T, typename Vec> inline void store_some(T* to, Vec v, int count) {
+  constexpr int HALF = WIDTH<Vec> / 2;
+  if (count == WIDTH<Vec>) return store(to, v);
+  if (count == HALF) {
+    std::memcpy(to, &v, HALF * sizeof(T));
+    return;
+  }
+  for (int i = 0; i < count; i++) to[i] = v[i];
 }
 
-template <typename T> inline Vector<T> all(T value) { return value - Vector<T>{}; }
+// Adds the values from `first` to before `end` to sums in double precision, the first of them to `to[0]`.
+template <typename Vec> inline void add_to(double* to, Vec v, int first, int end) {
+  using Wide = typename Simd<double, WIDTH<Vec> * sizeof(double)>::type;
+  if (first == 0 && end == WIDTH<Vec>) store(to, load_as<Wide>(to) + __builtin_convertvector(v, Wide));
+  else for (int i = first; i < end; i++) to[i - first] += v[i];
+}
 
-template <typename T> inline Vector<T> relu(Vector<T> v) { return v > 0 ? v : Vector<T>{}; }
+template <typename Vec> inline Vec all(Value<Vec> value) { return value - Vec{}; }
+
+template <typename Vec> inline Vec relu(Vec v) { return v > 0 ? v : Vec{}; }
 
 inline int rounded_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
 // Work memory of one thread, kept from call to call.
 template <typename T> T* workspace(size_t values) {
-  thread_local std::vector<T> memory;
-  if (memory.size() < values) memory.resize(values);
-  return memory.data();
+  thread_local std::vector<Vector<T>> memory;
+  size_t vectors = values / WIDTH<Vector<T>> + 1;
+  if (memory.size() < vectors) memory.resize(vectors);
+  return reinterpret_cast<T*>(memory.data());
 }
 
 // Images dealt to threads, in equal parts; `work(part, begin, end)`.
@@ -79,93 +96,97 @@ inline int64_t parts_of(int64_t images) { return std::min<int64_t>(images, at::g
 
 // ---- products of matrices ----------------------------------------------------------------------------------------
 
-template <typename T, int M, int N>
+// Columns in blocks of up to three vectors; what a last vector of half the length can hold is left to such a one.
+// `work(first, vector, count, last)`: the first column, one of the vectors, how many, and the columns of the last one.
+template <typename T, typename F> inline void for_columns(int columns, const F& work) {
+  constexpr int V = WIDTH<Vector<T>>, HALF = WIDTH<Short<T>>;
+  int at = 0, rest = columns % V, vectors = columns / V + (rest > HALF);
+  while (vectors > 0) {
+    int count = std::min(vectors, 3);
+    work(at, Vector<T>{}, count, std::min(columns - at - (count - 1) * V, V));
+    at += count * V;
+    vectors -= count;
+  }
+  if (at < columns) work(at, Short<T>{}, 1, columns - at);
+}
+
+template <typename Vec, int M, int N, typename T>
 inline void product_block(const T* a, int lda, int inner, const T* b, int ldb, T* out, int ldo, int last) {
-  constexpr int V = Simd<T>::width;
-  Vector<T> sum[M][N] = {};
+  constexpr int V = WIDTH<Vec>;
+  Vec sum[M][N] = {};
   for (int k = 0; k < inner; k++) {
-    Vector<T> row[N];
-    for (int n = 0; n < N; n++) row[n] = load(b + k * ldb + n * V);
+    Vec row[N];
+    for (int n = 0; n < N; n++) row[n] = load_as<Vec>(b + k * ldb + n * V);
     for (int m = 0; m < M; m++) {
-      Vector<T> value = all(a[m * lda + k]);
+      Vec value = all<Vec>(a[m * lda + k]);
       for (int n = 0; n < N; n++) sum[m][n] += value * row[n];
     }
   }
   for (int m = 0; m < M; m++) {
     for (int n = 0; n + 1 < N; n++) store(out + m * ldo + n * V, sum[m][n]);
-    if (last == V) store(out + m * ldo + (N - 1) * V, sum[m][N - 1]);
-    else store_some(out + m * ldo + (N - 1) * V, sum[m][N - 1], last);
+    store_some(out + m * ldo + (N - 1) * V, sum[m][N - 1], last);
   }
 }
 
-template <typename T, int N>
+template <typename Vec, int N, typename T>
 void product_columns(const T* a, int lda, int rows, int inner, const T* b, int ldb, T* out, int ldo, int last) {
   int m = 0;
   for (; m + ROWS <= rows; m += ROWS)
-    product_block<T, ROWS, N>(a + m * lda, lda, inner, b, ldb, out + m * ldo, ldo, last);
+    product_block<Vec, ROWS, N>(a + m * lda, lda, inner, b, ldb, out + m * ldo, ldo, last);
   for (; m + 4 <= rows; m += 4)
-    product_block<T, 4, N>(a + m * lda, lda, inner, b, ldb, out + m * ldo, ldo, last);
-  for (; m < rows; m++) product_block<T, 1, N>(a + m * lda, lda, inner, b, ldb, out + m * ldo, ldo, last);
+    product_block<Vec, 4, N>(a + m * lda, lda, inner, b, ldb, out + m * ldo, ldo, last);
+  for (; m < rows; m++) product_block<Vec, 1, N>(a + m * lda, lda, inner, b, ldb, out + m * ldo, ldo, last);
 }
 
 // out [rows, columns] = a [rows, inner] b [inner, columns]; the rows of b are `ldb` apart, a multiple of V, zeros behind.
 template <typename T>
 void product(const T* a, int lda, int rows, int inner, const T* b, int ldb, int columns, T* out, int ldo) {
-  constexpr int V = Simd<T>::width;
-  for (int left = columns, at = 0; left > 0;) {
-    int vectors = std::min(rounded_up(left, V) / V, 3);
-    int last = std::min(left - (vectors - 1) * V, V);
-    if (vectors == 3) product_columns<T, 3>(a, lda, rows, inner, b + at, ldb, out + at, ldo, last);
-    else if (vectors == 2) product_columns<T, 2>(a, lda, rows, inner, b + at, ldb, out + at, ldo, last);
-    else product_columns<T, 1>(a, lda, rows, inner, b + at, ldb, out + at, ldo, last);
-    at += vectors * V;
-    left -= vectors * V;
-  }
+  for_columns<T>(columns, [&](int at, auto vector, int count, int last) {
+    using Vec = decltype(vector);
+    if (count == 3) product_columns<Vec, 3>(a, lda, rows, inner, b + at, ldb, out + at, ldo, last);
+    else if (count == 2) product_columns<Vec, 2>(a, lda, rows, inner, b + at, ldb, out + at, ldo, last);
+    else product_columns<Vec, 1>(a, lda, rows, inner, b + at, ldb, out + at, ldo, last);
+  });
 }
 
-template <typename T, int M, int N>
+template <typename Vec, int M, int N, typename T>
 inline void outer_block(const T* a, int lda, const T* b, int ldb, int count, double* sum, int lds, int last) {
-  constexpr int V = Simd<T>::width;
-  Vector<T> part[M][N] = {};
+  constexpr int V = WIDTH<Vec>;
+  Vec part[M][N] = {};
   for (int p = 0; p < count; p++) {
-    Vector<T> row[N];
-    for (int n = 0; n < N; n++) row[n] = load(b + p * ldb + n * V);
+    Vec row[N];
+    for (int n = 0; n < N; n++) row[n] = load_as<Vec>(b + p * ldb + n * V);
     for (int m = 0; m < M; m++) {
-      Vector<T> value = all(a[p * lda + m]);
+      Vec value = all<Vec>(a[p * lda + m]);
       for (int n = 0; n < N; n++) part[m][n] += value * row[n];
     }
   }
   for (int m = 0; m < M; m++)
-    for (int n = 0; n < N; n++)
-      for (int i = 0; i < (n + 1 < N ? V : last); i++) sum[m * lds + n * V + i] += part[m][n][i];
+    for (int n = 0; n < N; n++) add_to(sum + m * lds + n * V, part[m][n], 0, n + 1 < N ? V : last);
 }
 
-template <typename T, int N>
+template <typename Vec, int N, typename T>
 void outer_columns(const T* a, int lda, int rows, const T* b, int ldb, int count, double* sum, int lds, int last) {
   int m = 0;
-  for (; m + ROWS <= rows; m += ROWS) outer_block<T, ROWS, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
-  for (; m + 4 <= rows; m += 4) outer_block<T, 4, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
-  for (; m < rows; m++) outer_block<T, 1, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
+  for (; m + ROWS <= rows; m += ROWS) outer_block<Vec, ROWS, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
+  for (; m + 4 <= rows; m += 4) outer_block<Vec, 4, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
+  for (; m < rows; m++) outer_block<Vec, 1, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
 }
 
 // sum [rows, columns] += a' b over `count` pixels, a [count, rows], b [count, columns] with V readable values behind.
 template <typename T>
 void add_outer(const T* a, int rows, const T* b, int columns, int count, double* sum) {
-  constexpr int V = Simd<T>::width;
-  for (int left = columns, at = 0; left > 0;) {
-    int vectors = std::min(rounded_up(left, V) / V, 3);
-    int last = std::min(left - (vectors - 1) * V, V);
-    if (vectors == 3) outer_columns<T, 3>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
-    else if (vectors == 2) outer_columns<T, 2>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
-    else outer_columns<T, 1>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
-    at += vectors * V;
-    left -= vectors * V;
-  }
+  for_columns<T>(columns, [&](int at, auto vector, int vectors, int last) {
+    using Vec = decltype(vector);
+    if (vectors == 3) outer_columns<Vec, 3>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
+    else if (vectors == 2) outer_columns<Vec, 2>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
+    else outer_columns<Vec, 1>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
+  });
 }
 
 // A matrix [rows, columns] (or, transposed, [columns, rows]) with rows of a multiple of V values, zeros behind.
 template <typename T> std::vector<T> padded_matrix(const T* from, int rows, int columns, bool transposed) {
-  int ld = rounded_up(columns, Simd<T>::width);
+  int ld = rounded_up(columns, WIDTH<Vector<T>>);
   std::vector<T> to(size_t(rows) * ld);
   for (int r = 0; r < rows; r++)
     for (int c = 0; c < columns; c++) to[r * ld + c] = transposed ? from[c * rows + r] : from[r * columns + c];
@@ -176,15 +197,15 @@ template <typename T> std::vector<T> padded_matrix(const T* from, int rows, int 
 
 // A value a channel, repeated so that V of them can be loaded from the place of any channel.
 template <typename T> std::vector<T> repeated(const double* from, int channels) {
-  std::vector<T> to(channels + Simd<T>::width);
-  for (size_t i = 0; i < to.size(); i++) to[i] = T(from[i % channels]);
+  std::vector<T> to(channels + WIDTH<Vector<T>>);
+  for (int i = 0; i < int(to.size()); i++) to[i] = i < channels ? T(from[i]) : to[i - channels];
   return to;
 }
 
 // `work(position, channel)` for each vector of `values` values (V at least), channels repeating. The last vector may do
 // some values a second time rather than go beyond them.
 template <typename T, typename F> inline void for_vectors(int values, int channels, const F& work) {
-  constexpr int V = Simd<T>::width;
+  constexpr int V = WIDTH<Vector<T>>;
   int channel = 0, advance = V % channels, i = 0;
   for (; i + V <= values; i += V) {
     work(i, channel);
@@ -194,61 +215,40 @@ template <typename T, typename F> inline void for_vectors(int values, int channe
   if (i < values) work(values - V, (values - V) % channels);
 }
 
-// Vectors after which the channels repeat.
-template <typename T> int period(int channels) {
-  int a = channels, b = Simd<T>::width;
-  while (b) {
-    int rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return channels / a;
+// `work(channel, done, vector)` for vectors that cover a pixel's channels, whole ones and then shorter ones. The last may
+// cover some a second time, those before the channel `done`, rather than go beyond the pixel.
+template <typename T, typename F> inline void for_channels(int channels, const F& work) {
+  constexpr int V = WIDTH<Vector<T>>, HALF = WIDTH<Short<T>>;
+  int c = 0;
+  for (; c + V <= channels; c += V) work(c, c, Vector<T>{});
+  for (; c + HALF <= channels; c += HALF) work(c, c, Short<T>{});
+  if (c == channels) return;
+  if (channels > HALF) work(channels - HALF, c, Short<T>{});
+  else for (; c < channels; c++) work(c, c, Single<T>{});
 }
 
-// Sums of the values of each channel, over pixels: a sum for each place in a period of V * channels values.
-template <typename T> struct ChannelSums {
-  int channels, vectors;
-  std::vector<Vector<T>> sums;
-  std::vector<double> rest;
-
-  explicit ChannelSums(int channels) : channels(channels) {
-    vectors = period<T>(channels);
-    sums.resize(vectors);
-    rest.resize(channels);
-  }
-  void clear() {
-    std::fill(sums.begin(), sums.end(), Vector<T>{});
-    std::fill(rest.begin(), rest.end(), 0.0);
-  }
-
-  // Add those of `values` values (V at least); `value(position, channel)` gives V of them, some of them twice.
-  template <typename F> void add(int values, const F& value) {
-    constexpr int V = Simd<T>::width;
-    int i = 0, n = 0, channel = 0, advance = V % channels;
-    for (; i + V <= values; i += V) {
-      sums[n] += value(i, channel);
-      if (++n == vectors) n = 0;
-      channel += advance;
-      if (channel >= channels) channel -= channels;
-    }
-    if (i == values) return;
-    channel = (values - V) % channels;
-    Vector<T> last = value(values - V, channel);
-    for (int k = V - (values - i); k < V; k++) rest[(channel + k) % channels] += last[k];
-  }
-  void into(double* to) const {
-    for (int c = 0; c < channels; c++) to[c] += rest[c];
-    for (int n = 0; n < vectors; n++)
-      for (int k = 0; k < Simd<T>::width; k++) to[(n * Simd<T>::width + k) % channels] += sums[n][k];
-  }
-};
+// Adds sums over pixels to N sums a channel. `add(sums, place, channel)` adds what lies at a place of the maps.
+template <typename T, size_t N, typename F>
+inline void add_sums(int pixels, int channels, const std::array<double*, N>& to, const F& add) {
+  for_channels<T>(channels, [&](int c, int done, auto vector) {
+    using Vec = decltype(vector);
+    constexpr int CHAINS = 4;  // an addition need not wait for the one before
+    Vec sums[CHAINS][N] = {};
+    int p = 0;
+    for (; p + CHAINS <= pixels; p += CHAINS)
+      for (int k = 0; k < CHAINS; k++) add(sums[k], (p + k) * channels + c, c);
+    for (; p < pixels; p++) add(sums[0], p * channels + c, c);
+    for (size_t n = 0; n < N; n++)
+      add_to(to[n] + done, (sums[0][n] + sums[1][n]) + (sums[2][n] + sums[3][n]), done - c, WIDTH<Vec>);
+  });
+}
 
 // ---- batch norm --------------------------------------------------------------------------------------------------
 
+// Mean and sum of squared deviations of each channel, of some images.
 struct Moments {
-  std::vector<double> mean, squares;  // squares: sum of squared deviations
+  std::vector<double> mean, squares;
   double count = 0;
-  explicit Moments(int channels = 0) : mean(channels), squares(channels) {}
 
   void merge(const Moments& other) {
     if (other.count == 0) return;
@@ -262,36 +262,49 @@ struct Moments {
   }
 };
 
-template <typename T> void add_image(Moments& moments, const T* map, int pixels, int channels) {
-  int values = pixels * channels;
-  Moments image(channels);
-  image.count = pixels;
-  ChannelSums<T> sums(channels);
-  sums.add(values, [&](int i, int) { return load(map + i); });
-  sums.into(image.mean.data());
-  for (double& mean : image.mean) mean /= pixels;
-  auto mean = repeated<T>(image.mean.data(), channels);
-  // What single precision rounds off the means is put right below.
-  sums.clear();
-  sums.add(values, [&](int i, int c) {
-    Vector<T> difference = load(map + i) - load(mean.data() + c);
-    return difference * difference;
-  });
-  sums.into(image.squares.data());
-  for (int c = 0; c < channels; c++) {
-    double rounded = image.mean[c] - double(mean[c]);
-    image.squares[c] -= pixels * rounded * rounded;
+// Sums for them, in one pass over each image: of the differences from the first image's mean, and of their squares. That
+// mean is close enough to all images' for squares in single precision.
+template <typename T> struct MomentSums {
+  std::vector<T> origin;
+  std::vector<double> differences, squares;
+  double count = 0;
+  explicit MomentSums(int channels) : differences(channels), squares(channels) {}
+
+  void add_image(const T* map, int pixels) {
+    int channels = differences.size();
+    if (count == 0) {
+      std::vector<double> mean(channels);
+      add_sums<T, 1>(pixels, channels, {mean.data()}, [&](auto& sums, int i, int) {
+        sums[0] += load_as<std::decay_t<decltype(sums[0])>>(map + i);
+      });
+      for (double& value : mean) value /= pixels;
+      origin = repeated<T>(mean.data(), channels);
+    }
+    count += pixels;
+    add_sums<T, 2>(pixels, channels, {differences.data(), squares.data()}, [&](auto& sums, int i, int c) {
+      using Vec = std::decay_t<decltype(sums[0])>;
+      Vec difference = load_as<Vec>(map + i) - load_as<Vec>(origin.data() + c);
+      sums[0] += difference;
+      sums[1] += difference * difference;
+    });
   }
-  moments.merge(image);
-}
+  Moments moments() const {
+    Moments result{differences, squares, count};
+    for (size_t c = 0; c < differences.size(); c++) {
+      result.mean[c] = origin[c] + differences[c] / count;
+      result.squares[c] -= differences[c] * differences[c] / count;
+    }
+    return result;
+  }
+};
 
 // The normalisation of a batch: y = (z - mean) * scale * weight + bias.
 struct Norm {
   Tensor mean, deviation;  // double, [C]
 
-  static Norm of(const std::vector<Moments>& parts) {
-    Moments all_parts(parts[0].mean.size());
-    for (const Moments& part : parts) all_parts.merge(part);
+  template <typename T> static Norm of(const std::vector<MomentSums<T>>& parts) {
+    Moments all_parts = parts[0].moments();
+    for (size_t part = 1; part < parts.size(); part++) all_parts.merge(parts[part].moments());
     int channels = all_parts.mean.size();
     Tensor mean = at::empty({channels}, at::kDouble), deviation = at::empty({channels}, at::kDouble);
     for (int c = 0; c < channels; c++) {
@@ -325,15 +338,16 @@ template <typename T> struct Affine {
     factor = repeated<T>(f.data(), channels);
     offset = repeated<T>(o.data(), channels);
   }
-  Vector<T> operator()(const T* map, int i, int c) const {
-    return load(map + i) * load(factor.data() + c) + load(offset.data() + c);
+  template <typename Vec> Vec operator()(Vec z, int c) const {
+    return z * load_as<Vec>(factor.data() + c) + load_as<Vec>(offset.data() + c);
   }
 };
 
 // Sums over a batch that the gradient of batch norm needs: of dy, and of dy (z - mean).
 struct GradientSums {
   std::vector<double> dy, dy_z;
-  explicit GradientSums(int channels = 0) : dy(channels), dy_z(channels) {}
+  explicit GradientSums(int channels) : dy(channels), dy_z(channels) {}
+  std::array<double*, 2> both() { return {dy.data(), dy_z.data()}; }
   void merge(const GradientSums& other) {
     for (size_t c = 0; c < dy.size(); c++) { dy[c] += other.dy[c]; dy_z[c] += other.dy_z[c]; }
   }
@@ -372,17 +386,15 @@ template <typename T>
 GradientSums gradient_sums(const T* dy, const T* z, const Norm& norm, int64_t images, int pixels, int channels) {
   std::vector<GradientSums> parts(parts_of(images), GradientSums(channels));
   auto mean = repeated<T>(norm.mean.data_ptr<double>(), channels);
-  int values = pixels * channels;
   for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
-    ChannelSums<T> of_dy(channels), of_dy_z(channels);
     for (int64_t image = begin; image < end; image++) {
-      const T *dy_image = dy + image * values, *z_image = z + image * values;
-      of_dy.clear();
-      of_dy_z.clear();
-      of_dy.add(values, [&](int i, int) { return load(dy_image + i); });
-      of_dy_z.add(values, [&](int i, int c) { return load(dy_image + i) * (load(z_image + i) - load(mean.data() + c)); });
-      of_dy.into(parts[part].dy.data());
-      of_dy_z.into(parts[part].dy_z.data());
+      const T *dy_image = dy + image * pixels * channels, *z_image = z + image * pixels * channels;
+      add_sums<T, 2>(pixels, channels, parts[part].both(), [&](auto& sums, int i, int c) {
+        using Vec = std::decay_t<decltype(sums[0])>;
+        Vec d = load_as<Vec>(dy_image + i);
+        sums[0] += d;
+        sums[1] += d * (load_as<Vec>(z_image + i) - load_as<Vec>(mean.data() + c));
+      });
     }
   });
   for (size_t part = 1; part < parts.size(); part++) parts[0].merge(parts[part]);
@@ -396,7 +408,7 @@ void normalise(const T* z, T* y, const Affine<T>& affine, int64_t images, int va
     for (int64_t image = begin; image < end; image++) {
       const T* from = z + image * values;
       T* to = y + image * values;
-      for_vectors<T>(values, channels, [&](int i, int c) { store(to + i, affine(from, i, c)); });
+      for_vectors<T>(values, channels, [&](int i, int c) { store(to + i, affine(load(from + i), c)); });
     }
   });
 }
@@ -412,63 +424,97 @@ struct Padded {
   int at(int y) const { return (y + radius) * row + radius * channels; }
 };
 
-// Weights [C, K, K] as K * K rows of repeated values; flipped for the gradient of the input.
+// Weights [C, K, K] as K * K rows, V values behind each; flipped for the gradient of the input.
 template <typename T> std::vector<T> taps(const Tensor& weight, int kernel, bool flipped) {
-  int channels = weight.size(0), count = kernel * kernel, row = channels + Simd<T>::width;
+  int channels = weight.size(0), count = kernel * kernel, row = channels + WIDTH<Vector<T>>;
   const T* from = weight.data_ptr<T>();
   std::vector<T> to(size_t(count) * row);
   for (int tap = 0; tap < count; tap++)
-    for (int i = 0; i < row; i++) to[tap * row + i] = from[(i % channels) * count + (flipped ? count - 1 - tap : tap)];
+    for (int c = 0; c < channels; c++) to[tap * row + c] = from[c * count + (flipped ? count - 1 - tap : tap)];
   return to;
 }
 
-// out [P, C], V writable values behind it = the depthwise convolution of a padded image. Vectors of the same channels
-// follow each other, so that their weights stay in registers.
-template <typename T, int K> void depthwise(const T* in, const Padded& shape, const T* weights, T* out) {
-  constexpr int V = Simd<T>::width;
-  int channels = shape.channels, values = shape.size * channels, step = period<T>(channels) * V;
-  for (int start = 0; start < std::min(step, rounded_up(values, V)); start += V) {
-    Vector<T> weight[K * K];
-    for (int tap = 0; tap < K * K; tap++) weight[tap] = load(weights + tap * (channels + V) + start % channels);
-    for (int y = 0; y < shape.size; y++)
-      for (int i = start; i < values; i += step) {
-        const T* from = in + y * shape.row + i;
-        Vector<T> sum = {};
+// The functions below go over M neighbours in a row at once, so that a value that is loaded serves all of them that see
+// it. Their loops over M and K are unrolled, for sums to stay in registers.
+constexpr int NEIGHBOURS = 4;
+
+// M pixels of the output, some of their channels.
+template <typename Vec, int K, int STRIDE, int M, typename T>
+inline void depthwise_pixels(const T* in, const Padded& shape, const Vec (&weight)[K * K], T* out) {
+  Vec sum[M] = {};
+#pragma GCC unroll 8
+  for (int row = 0; row < K; row++)
+#pragma GCC unroll 16
+    for (int i = 0; i < STRIDE * (M - 1) + K; i++) {
+      Vec value = load_as<Vec>(in + row * shape.row + i * shape.channels);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; m++)
+        if (i - STRIDE * m >= 0 && i - STRIDE * m < K) sum[m] += value * weight[row * K + i - STRIDE * m];
+    }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; m++) store(out + m * shape.channels, sum[m]);
+}
+
+// out [side * side, C] = the depthwise convolution of a padded image, from the pixel `in` on.
+template <typename T, int K, int STRIDE>
+void depthwise(const T* in, const Padded& shape, const T* weights, int side, T* out) {
+  int channels = shape.channels, step = STRIDE * channels;
+  for (int y = 0; y < side; y++)
+    for_channels<T>(channels, [&](int c, int, auto vector) {
+      using Vec = decltype(vector);
+      Vec weight[K * K];
 #pragma GCC unroll 25
-        for (int tap = 0; tap < K * K; tap++) sum += load(from + tap / K * shape.row + tap % K * channels) * weight[tap];
-        T* to = out + y * values + i;
-        if (i + V <= values) store(to, sum);
-        else store_some(to, sum, values - i);
-      }
-  }
+      for (int tap = 0; tap < K * K; tap++)
+        weight[tap] = load_as<Vec>(weights + tap * (channels + WIDTH<Vector<T>>) + c);
+      const T* from = in + y * STRIDE * shape.row + c;
+      T* to = out + y * side * channels + c;
+      int x = 0;
+      for (; x + NEIGHBOURS <= side; x += NEIGHBOURS)
+        depthwise_pixels<Vec, K, STRIDE, NEIGHBOURS>(from + x * step, shape, weight, to + x * channels);
+      for (; x < side; x++) depthwise_pixels<Vec, K, STRIDE, 1>(from + x * step, shape, weight, to + x * channels);
+    });
+}
+
+// Adds what M pixels of the output give the gradients of the weights.
+template <typename Vec, int K, int STRIDE, int M, typename T>
+inline void gradient_pixels(const T* in, const T* gradient, const Padded& shape, Vec (&sum)[K * K]) {
+  Vec dy[M];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; m++) dy[m] = load_as<Vec>(gradient + m * STRIDE * shape.channels);
+#pragma GCC unroll 8
+  for (int row = 0; row < K; row++)
+#pragma GCC unroll 16
+    for (int i = 0; i < STRIDE * (M - 1) + K; i++) {
+      Vec value = load_as<Vec>(in + row * shape.row + i * shape.channels);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; m++)
+        if (i - STRIDE * m >= 0 && i - STRIDE * m < K) sum[row * K + i - STRIDE * m] += value * dy[m];
+    }
 }
 
 // sum [K * K, C] += the gradient of the weights, from the padded input and the padded gradient of the output.
-template <typename T, int K>
-void add_depthwise_gradient(const T* in, const T* gradient, const Padded& shape, double* sum) {
-  constexpr int V = Simd<T>::width;
-  int channels = shape.channels, values = shape.size * channels;
-  int step = period<T>(channels) * V;
-  for (int start = 0; start < std::min(step, rounded_up(values, V)); start += V) {
-    Vector<T> part[K * K] = {};
-    for (int y = 0; y < shape.size; y++)
-      for (int i = start; i < values; i += step) {
-        const T* from = in + y * shape.row + i;
-        Vector<T> dy = load(gradient + shape.at(y) + i);
-#pragma GCC unroll 25
-        for (int tap = 0; tap < K * K; tap++)
-          part[tap] += dy * load(from + tap / K * shape.row + tap % K * channels);
-      }
-    for (int tap = 0; tap < K * K; tap++)
-      for (int k = 0; k < V; k++) sum[tap * channels + (start + k) % channels] += part[tap][k];
-  }
+template <typename T, int K, int STRIDE>
+void add_depthwise_gradient(const T* in, const T* gradient, const Padded& shape, int side, double* sum) {
+  int channels = shape.channels, step = STRIDE * channels;
+  for_channels<T>(channels, [&](int c, int done, auto vector) {
+    using Vec = decltype(vector);
+    Vec part[K * K] = {};
+    for (int y = 0; y < side; y++) {
+      const T *from = in + y * STRIDE * shape.row + c, *dy = gradient + y * STRIDE * shape.row + c;
+      int x = 0;
+      for (; x + NEIGHBOURS <= side; x += NEIGHBOURS)
+        gradient_pixels<Vec, K, STRIDE, NEIGHBOURS>(from + x * step, dy + x * step, shape, part);
+      for (; x < side; x++) gradient_pixels<Vec, K, STRIDE, 1>(from + x * step, dy + x * step, shape, part);
+    }
+    for (int tap = 0; tap < K * K; tap++) add_to(sum + tap * channels + done, part[tap], done - c, WIDTH<Vec>);
+  });
 }
 
 // ---- separable convolution: twice (ReLU, depthwise, pointwise, batch norm) ------------------------------------------
 
 // One half. Its input is x, or what it is normalised to; the ReLU is applied on the way into the padded image.
 template <typename T, int K> struct Half {
-  static constexpr int V = Simd<T>::width;
+  static constexpr int V = WIDTH<Vector<T>>;
   int64_t images;
   int size, out_size, channels, stride, shift, ld;
   Padded shape;
@@ -487,23 +533,19 @@ template <typename T, int K> struct Half {
   int in_values() const { return size * size * channels; }
   int out_values() const { return out_size * out_size * channels; }
 
-  // The padded image after ReLU; `value(position, channel)` gives V values of the input.
+  // Into the padded image, whose surroundings are zeros: the input after ReLU. `value(position, channel)` gives V of it.
   template <typename F> void pad(T* padded, const F& value) const {
     int values = size * channels;
-    std::memset(padded, 0, shape.values() * sizeof(T));
     for (int y = 0; y < size; y++) {
       T* to = padded + shape.at(y);
-      for_vectors<T>(values, channels, [&](int i, int c) { store(to + i, relu<T>(value(y * values + i, c))); });
+      for_vectors<T>(values, channels, [&](int i, int c) { store(to + i, relu(value(y * values + i, c))); });
     }
   }
   // The depthwise output [P, C] of a padded image.
-  void spread(const T* padded, T* full, T* out) const {
-    if (stride == 1) return depthwise<T, K>(padded, shape, forward_taps.data(), out);
-    depthwise<T, K>(padded, shape, forward_taps.data(), full);
-    for (int y = 0; y < out_size; y++)
-      for (int x = 0; x < out_size; x++)
-        std::memcpy(out + (y * out_size + x) * channels,
-                    full + ((y * stride + shift) * size + x * stride + shift) * channels, channels * sizeof(T));
+  void spread(const T* padded, T* out) const {
+    const T* first = padded + shift * (shape.row + channels);
+    if (stride == 1) depthwise<T, K, 1>(first, shape, forward_taps.data(), out_size, out);
+    else depthwise<T, K, 2>(first, shape, forward_taps.data(), out_size, out);
   }
   void mix(const T* spread_out, T* z) const {
     product(spread_out, channels, out_size * out_size, channels, pointwise.data(), ld, channels, z, channels);
@@ -541,7 +583,7 @@ Tensor empty_maps(const Tensor& like, int64_t images, int64_t channels, int64_t 
 
 // Weights: depthwise, pointwise, norm's weight and bias; then the same of the second half.
 template <typename T, int K> struct SepConv {
-  static constexpr int V = Simd<T>::width;
+  static constexpr int V = WIDTH<Vector<T>>;
 
   static std::vector<Tensor> forward(const Tensor& x, at::TensorList w, int stride, at::TensorList kept) {
     int64_t images = x.size(0);
@@ -551,30 +593,32 @@ template <typename T, int K> struct SepConv {
     const T* x_data = x.data_ptr<T>();
     T *z1_data = z1.data_ptr<T>(), *z2_data = z2.data_ptr<T>();
 
-    std::vector<Moments> moments(parts_of(images), Moments(channels));
+    std::vector<MomentSums<T>> moments(parts_of(images), MomentSums<T>(channels));
     for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
-      size_t padded = first.shape.values(), full = first.in_values() + 4 * V;
-      T *scratch = workspace<T>(padded + 2 * full), *spread = scratch + padded, *whole = spread + full;
+      size_t padded = first.shape.values();
+      T *scratch = workspace<T>(padded + values), *spread = scratch + padded;
+      std::memset(scratch, 0, padded * sizeof(T));
       for (int64_t image = begin; image < end; image++) {
         const T* from = x_data + image * first.in_values();
         first.pad(scratch, [&](int i, int) { return load(from + i); });
-        first.spread(scratch, whole, spread);
+        first.spread(scratch, spread);
         first.mix(spread, z1_data + image * values);
-        add_image(moments[part], z1_data + image * values, pixels, channels);
+        moments[part].add_image(z1_data + image * values, pixels);
       }
     });
     Norm norm1 = Norm::of(moments);
     Affine<T> affine1(norm1, w[2], w[3]);
-    moments.assign(moments.size(), Moments(channels));
+    moments.assign(moments.size(), MomentSums<T>(channels));
     for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
       size_t padded = second.shape.values();
-      T *scratch = workspace<T>(padded + values + 4 * V), *spread = scratch + padded;
+      T *scratch = workspace<T>(padded + values), *spread = scratch + padded;
+      std::memset(scratch, 0, padded * sizeof(T));
       for (int64_t image = begin; image < end; image++) {
         const T* from = z1_data + image * values;
-        second.pad(scratch, [&](int i, int c) { return affine1(from, i, c); });
-        second.spread(scratch, nullptr, spread);
+        second.pad(scratch, [&](int i, int c) { return affine1(load(from + i), c); });
+        second.spread(scratch, spread);
         second.mix(spread, z2_data + image * values);
-        add_image(moments[part], z2_data + image * values, pixels, channels);
+        moments[part].add_image(z2_data + image * values, pixels);
       }
     });
     Norm norm2 = Norm::of(moments);
@@ -603,30 +647,23 @@ template <typename T, int K> struct SepConv {
     std::vector<GradientSums> sums(parts, GradientSums(channels));
     std::vector<HalfGradient> halves(parts, HalfGradient(channels, K));
     for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
-      size_t padded = second.shape.values(), plain = values + 4 * V;
+      size_t padded = second.shape.values(), plain = values + V;
       T *in = workspace<T>(2 * padded + 2 * plain), *out = in + padded, *spread = out + padded, *dz = spread + plain;
-      std::memset(out, 0, padded * sizeof(T));
-      ChannelSums<T> of_dy(channels), of_dy_z(channels);
+      std::memset(in, 0, 2 * padded * sizeof(T));
       for (int64_t image = begin; image < end; image++) {
         const T* z_image = z1_data + image * values;
-        second.pad(in, [&](int i, int c) { return affine1(z_image, i, c); });
-        back_half(second, in, out, spread, nullptr, dz, dy_data + image * values, z2_data + image * values, gradient2,
+        second.pad(in, [&](int i, int c) { return affine1(load(z_image + i), c); });
+        back_half(second, in, out, spread, dz, dy_data + image * values, z2_data + image * values, gradient2,
                   halves[part]);
         T* dh_image = dh_data + image * values;
-        depthwise<T, K>(out, second.shape, second.backward_taps.data(), spread);
-        of_dy.clear();
-        of_dy_z.clear();
-        of_dy.add(values, [&](int i, int c) {
-          Vector<T> d = affine1(z_image, i, c) > 0 ? load(spread + i) : Vector<T>{};
+        depthwise<T, K, 1>(out, second.shape, second.backward_taps.data(), second.size, spread);
+        add_sums<T, 2>(pixels, channels, sums[part].both(), [&](auto& both, int i, int c) {
+          using Vec = std::decay_t<decltype(both[0])>;
+          Vec z = load_as<Vec>(z_image + i), d = affine1(z, c) > 0 ? load_as<Vec>(spread + i) : Vec{};
           store(dh_image + i, d);
-          store(spread + i, d);
-          return d;
+          both[0] += d;
+          both[1] += d * (z - load_as<Vec>(mean1.data() + c));
         });
-        of_dy_z.add(values, [&](int i, int c) {
-          return load(spread + i) * (load(z_image + i) - load(mean1.data() + c));
-        });
-        of_dy.into(sums[part].dy.data());
-        of_dy_z.into(sums[part].dy_z.data());
       }
     });
     for (int64_t part = 1; part < parts; part++) {
@@ -641,15 +678,15 @@ template <typename T, int K> struct SepConv {
     T* dx_data = dx.data_ptr<T>();
     halves.assign(parts, HalfGradient(channels, K));
     for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
-      size_t padded = first.shape.values(), plain = first.in_values() + 4 * V;
-      T *in = workspace<T>(2 * padded + 3 * plain), *out = in + padded, *spread = out + padded, *dz = spread + plain;
-      std::memset(out, 0, padded * sizeof(T));
+      size_t padded = first.shape.values(), plain = first.in_values() + V;
+      T *in = workspace<T>(2 * padded + 2 * plain), *out = in + padded, *spread = out + padded, *dz = spread + plain;
+      std::memset(in, 0, 2 * padded * sizeof(T));
       for (int64_t image = begin; image < end; image++) {
         const T* x_image = x_data + image * first.in_values();
         first.pad(in, [&](int i, int) { return load(x_image + i); });
-        back_half(first, in, out, spread, dz + plain, dz, dh_data + image * values, z1_data + image * values,
-                  gradient1, halves[part]);
-        depthwise<T, K>(out, first.shape, first.backward_taps.data(), spread);
+        back_half(first, in, out, spread, dz, dh_data + image * values, z1_data + image * values, gradient1,
+                  halves[part]);
+        depthwise<T, K, 1>(out, first.shape, first.backward_taps.data(), first.size, spread);
         T* dx_image = dx_data + image * first.in_values();
         for_vectors<T>(first.in_values(), channels, [&](int i, int) {
           store(dx_image + i, load(x_image + i) > 0 ? load(spread + i) : Vector<T>{});
@@ -664,13 +701,13 @@ template <typename T, int K> struct SepConv {
   }
 
   // Of one image: adds the gradients of the weights, leaves that of the depthwise output in the padded `out`.
-  static void back_half(const Half<T, K>& half, const T* in, T* out, T* spread, T* full, T* dz, const T* dy, const T* z,
+  static void back_half(const Half<T, K>& half, const T* in, T* out, T* spread, T* dz, const T* dy, const T* z,
                         const NormGradient<T>& gradient, HalfGradient& sums) {
     int channels = half.channels, side = half.out_size;
     for_vectors<T>(half.out_values(), channels, [&](int i, int c) {
       store(dz + i, gradient(load(dy + i), load(z + i), c));
     });
-    half.spread(in, full, spread);
+    half.spread(in, spread);
     add_outer(dz, channels, spread, channels, side * side, sums.pointwise.data());
     if (half.stride == 1) {
       for (int y = 0; y < side; y++)
@@ -683,7 +720,10 @@ template <typename T, int K> struct SepConv {
           std::memcpy(out + half.shape.at(y * half.stride + half.shift) + (x * half.stride + half.shift) * channels,
                       spread + (y * side + x) * channels, channels * sizeof(T));
     }
-    add_depthwise_gradient<T, K>(in, out, half.shape, sums.depthwise.data());
+    int shift = half.shift * (half.shape.row + channels);
+    const T *first = in + shift, *dy_first = out + half.shape.at(0) + shift;
+    if (half.stride == 1) add_depthwise_gradient<T, K, 1>(first, dy_first, half.shape, side, sums.depthwise.data());
+    else add_depthwise_gradient<T, K, 2>(first, dy_first, half.shape, side, sums.depthwise.data());
   }
 };
 
@@ -758,26 +798,25 @@ template <typename T> struct Behind {
   // The gathered image [P, total].
   void gather(int64_t image, T* to) const {
     int pixels = size * size;
-    for (int at = 0, i = 0; i < int(data.size()); at += channels[i++]) {
-      const T* from = data[i] + image * pixels * channels[i];
-      for (int p = 0; p < pixels; p++)
-        for (int c = 0; c < channels[i]; c++) {
-          T value = from[p * channels[i] + c];
-          to[p * total + at + c] = value > 0 ? value : T(0);
-        }
-    }
+    for (int at = 0, i = 0; i < int(data.size()); at += channels[i++])
+      for_channels<T>(channels[i], [&](int c, int, auto vector) {
+        using Vec = decltype(vector);
+        const T* from = data[i] + image * pixels * channels[i] + c;
+        for (int p = 0; p < pixels; p++) store(to + p * total + at + c, relu(load_as<Vec>(from + p * channels[i])));
+      });
   }
   // The gradient of the gathered image, put where its pixels came from.
   void scatter(int64_t image, const T* in, const T* from) const {
     int pixels = size * size;
-    for (int at = 0, i = 0; i < int(data.size()); at += channels[i++]) {
-      T* to = gradient[i] + image * pixels * channels[i];
-      for (int p = 0; p < pixels; p++)
-        for (int c = 0; c < channels[i]; c++) {
+    for (int at = 0, i = 0; i < int(data.size()); at += channels[i++])
+      for_channels<T>(channels[i], [&](int c, int, auto vector) {
+        using Vec = decltype(vector);
+        T* to = gradient[i] + image * pixels * channels[i] + c;
+        for (int p = 0; p < pixels; p++) {
           int source = p * total + at + c;
-          to[p * channels[i] + c] = in[source] > 0 ? from[source] : T(0);
+          store(to + p * channels[i], load_as<Vec>(in + source) > 0 ? load_as<Vec>(from + source) : Vec{});
         }
-    }
+      });
   }
   static constexpr bool gives_gradient = true;
   // `work(block, row, column)`: where the weights of each block lie in the matrix.
@@ -812,19 +851,24 @@ template <typename T> struct Halved {
   }
   void gather(int64_t image, T* to) const {
     const T* from = data + image * image_values();
-    for_pixels([&](int source, int target) {
-      for (int c = 0; c < channels; c++) {
-        T value = source < 0 ? T(0) : from[source + c];
-        to[target + c] = with_relu && !(value > 0) ? T(0) : value;
-      }
+    for_channels<T>(channels, [&](int c, int, auto vector) {
+      using Vec = decltype(vector);
+      for_pixels([&](int source, int target) {
+        Vec value = source < 0 ? Vec{} : load_as<Vec>(from + source + c);
+        store(to + target + c, with_relu ? relu(value) : value);
+      });
     });
   }
   void scatter(int64_t image, const T* in, const T* from) const {
     T* to = gradient + image * image_values();
     std::memset(to, 0, image_values() * sizeof(T));
-    for_pixels([&](int target, int source) {
-      if (target < 0) return;
-      for (int c = 0; c < channels; c++) to[target + c] = with_relu && !(in[source + c] > 0) ? T(0) : from[source + c];
+    for_channels<T>(channels, [&](int c, int, auto vector) {
+      using Vec = decltype(vector);
+      for_pixels([&](int target, int source) {
+        if (target < 0) return;
+        Vec value = load_as<Vec>(from + source + c);
+        store(to + target + c, with_relu ? (load_as<Vec>(in + source + c) > 0 ? value : Vec{}) : value);
+      });
     });
   }
   static constexpr bool gives_gradient = true;
@@ -867,7 +911,7 @@ template <typename T> struct Patches {
 };
 
 template <typename T, typename Inputs> struct ConvNorm {
-  static constexpr int V = Simd<T>::width;
+  static constexpr int V = WIDTH<Vector<T>>;
 
   // The blocks put together, [rows, columns]; zeros where none is.
   static std::vector<T> matrix(at::TensorList blocks, int rows, int columns) {
@@ -887,14 +931,14 @@ template <typename T, typename Inputs> struct ConvNorm {
     auto mixing = padded_matrix(matrix(blocks, rows, total).data(), total, rows, true);
     Tensor z = empty_maps(like, images, rows, size), y = at::empty_like(z);
     T* z_data = z.data_ptr<T>();
-    std::vector<Moments> moments(parts_of(images), Moments(rows));
+    std::vector<MomentSums<T>> moments(parts_of(images), MomentSums<T>(rows));
     for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
       T* in = workspace<T>(size_t(pixels) * total + V);
       for (int64_t image = begin; image < end; image++) {
         T* out = z_data + image * pixels * rows;
         inputs.gather(image, in);
         product(in, total, pixels, total, mixing.data(), rounded_up(rows, V), rows, out, rows);
-        add_image(moments[part], out, pixels, rows);
+        moments[part].add_image(out, pixels);
       }
     });
     Norm norm = Norm::of(moments);
@@ -1067,7 +1111,7 @@ template <typename T> T share(int y, int x, int size) {
 }
 
 template <typename T> struct Pool {
-  static constexpr int V = Simd<T>::width;
+  static constexpr int V = WIDTH<Vector<T>>;
 
   // Copies an image into a padded one whose surroundings are there already.
   static void place(const T* from, const Padded& shape, T* to) {
@@ -1104,7 +1148,7 @@ template <typename T> struct Pool {
           map = plain;
         }
         place(map, shape, in);
-        depthwise<T, 3>(in, shape, weights.data(), to_data + image * values);
+        depthwise<T, 3, 1>(in, shape, weights.data(), size, to_data + image * values);
         if (!backward) scale_border(to_data + image * values, size, channels);
       }
     });
@@ -1121,7 +1165,7 @@ template <typename T> struct Pool {
           Vector<T> value = load(from + t / 3 * shape.row + t % 3 * shape.channels);
           auto more = (value > most) | (value != value);
           most = more ? value : most;
-          tap = more ? all(T(t)) : tap;
+          tap = more ? all<Vector<T>>(T(t)) : tap;
         }
         if (out) store(out + y * values + i, most);
         if (taps) store(taps + shape.at(y) + i, tap);
@@ -1167,7 +1211,7 @@ template <typename T> struct Pool {
             Vector<T> sum = {};
             for (int t = 0; t < 9; t++) {
               int at = y * shape.row + i + (8 - t) / 3 * shape.row + (8 - t) % 3 * channels;
-              sum += load(taps + at) == all(T(t)) ? load(gradient + at) : Vector<T>{};
+              sum += load(taps + at) == all<Vector<T>>(T(t)) ? load(gradient + at) : Vector<T>{};
             }
             store(to + y * values + i, sum);
           });
