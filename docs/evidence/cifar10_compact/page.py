@@ -27,7 +27,7 @@ from enas_core.analysis.comparison import summarise
 from enas_core.analysis.sentences import about_equal_hours
 from enas_core.analysis.statistics import mean_of_known, std
 from enas_core.analysis.strategies import bought, bought_by_choosing
-from enas_core.files.tables import write_table
+from enas_core.files.tables import read_table, write_table
 from enas_core.settings.stages import AugmentStage, SearchStage, read_stage
 
 FOLDER = Path(__file__).resolve().parent
@@ -135,7 +135,7 @@ def page(folder: Path, name: str) -> str:
         command="python docs/evidence/cifar10_compact/page.py"
         + ("" if name == FOLDER.name else f" --experiment {name}"),
         compared=listed(compared(folder / name)),
-        hours=f"{hours(everything):.1f}",
+        hours=f"{hours(everything, folder / name):.1f}",
         trained_by=trained_by(row for runs in everything for row in runs.metrics),
         made_by=made_by(sorted(folder.glob("*/search/s*/epochs.parquet"))),
         targets=" ".join(f"results/{name}{ending}/comparison.parquet" for ending in VARIANTS),
@@ -213,9 +213,13 @@ def strategy_text(rows: list[list[str]]) -> str:
     return "The same supernets, searched in other ways with as many evaluations:\n\n" + markdown(header, rows)
 
 
-def hours(everything: list[Runs]) -> float:
-    """Device-hours of all searches and trainings; random networks that several variants have in common count once."""
-    seconds = {}
+def hours(everything: list[Runs], folder: Path) -> float:
+    """Device-hours of all searches and trainings, further seeds of random arcs in `folder` included; random networks that
+    several variants have in common count once."""
+    seconds: dict[object, float] = {
+        path: math.fsum(row["seconds"] for row in read_table(path, "augment_epochs"))
+        for path in folder.glob(FURTHER_SEEDS)
+    }
     for runs in everything:
         for row in runs.metrics:
             seconds[row["trained_by"], row["network"], row["seed"]] = row["seconds"]
