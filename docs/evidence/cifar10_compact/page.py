@@ -57,6 +57,12 @@ TABLES = (
 FURTHER_SEEDS = "networks/random-[0-9]*/seed*/epochs.parquet"
 """Of random arcs that were trained again by hand, to see how much seeds differ."""
 
+REMARKS = {
+    "cifar10_compact": "Hours are by the clock: the two cores did other work as well, and some runs were stopped for minutes, so"
+    " they are too long, and random search at equal hours has more arcs than it should. No accuracy depends on that.",
+}
+"""What the tables cannot say of the runs of an experiment."""
+
 COLUMNS = {
     "candidates_mean": "candidates' accuracy",
     "reliability": "reliability",
@@ -137,6 +143,7 @@ def page(folder: Path, name: str) -> str:
         compared=listed(compared(folder / name)),
         hours=f"{hours(everything, folder / name):.1f}",
         trained_by=trained_by(row for runs in everything for row in runs.metrics),
+        remark=REMARKS.get(name, ""),
         made_by=made_by(sorted(folder.glob("*/search/s*/epochs.parquet"))),
         targets=" ".join(f"results/{name}{ending}/comparison.parquet" for ending in VARIANTS),
     )
@@ -301,6 +308,7 @@ What `enas compare` says of `{name}`:
     {command} --take results
 
 The searches and trainings took {hours} device-hours. Networks: {trained_by}. Searches: {made_by}. `enas compare docs/evidence/{name}` reads them.
+{remark}
 With `cifar10_full` in place of `cifar10_compact`, in the targets and as `--experiment cifar10_full`, a GPU owner gets the same
 page at full size.
 """
