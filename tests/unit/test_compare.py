@@ -344,6 +344,9 @@ def test_stage_writes_metrics_and_comparison(tmp_path):
         train(tmp_path / "b", random_network(0), 1, 8, [0.1, 0.7]),
         train(tmp_path / "c", named_network("transfer"), 1, 10, [0.8]),
     ]
+    trained_before = networks[1] / "epochs.parquet"
+    rows, made_by = read_table(trained_before, "augment_epochs"), read_provenance(trained_before)
+    write_table(trained_before, "augment_epochs", rows, made_by | {"git_commit": "earlier"})
     out = tmp_path / "out"
     arguments = ["--networks", *networks, "--searches", *searches, "--out-dir", out, "--log-file", tmp_path / "log"]
     assert compare.main([str(a) for a in arguments]) == 0
@@ -354,6 +357,7 @@ def test_stage_writes_metrics_and_comparison(tmp_path):
     assert found["test_accuracy"] == 0.9  # of the last epoch, not the best
     assert found["test_error"] == pytest.approx(0.1)
     assert (found["epochs"], found["seconds"], found["device"]) == (2, 20.0, "cpu")
+    assert (random["git_commit"], named["git_commit"]) == ("earlier", MADE_BY["git_commit"])
     assert (random["role"], random["search_seed"], random["search_seconds"]) == ("random", None, None)
     assert random["shared_accuracy"] == pytest.approx(0.35)  # mean over the searches
     assert (named["role"], named["shared_accuracy"]) == ("named", None)

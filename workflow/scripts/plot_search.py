@@ -35,8 +35,10 @@ panels = {
     for title, lines in PANELS.items()
     if any(row[column] is not None for rows in searches for row in rows for column in lines)
 }
-figure, axes = reporting.panels(2, rows=len(panels) // 2, height=2.7, squeeze=False)
-for ax, (title, lines) in zip(axes.flat, panels.items(), strict=True):
+figure, axes = reporting.panels(2, rows=(len(panels) + 1) // 2, height=2.7, squeeze=False)
+for spare in axes.flat[len(panels) :]:
+    spare.set_axis_off()
+for ax, (title, lines) in zip(axes.flat, panels.items(), strict=False):
     ax.set_title(title)
     for column, (label, colour, line, faint) in lines.items():
         curves = np.array([[row[column] for row in rows] for rows in searches], float)
