@@ -40,7 +40,7 @@ localrules:
     plot_shared_vs_test,
     plot_ablation,
     plot_confusion,
-    draw_cell,
+    draw_cells,
     write_tables,
     report,
     report_files,

@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = {"tiny": "searched-s1", "tiny_transfer": "searched-s3"}
-FIGURES = {"found_vs_random", "shared_vs_test", "search", "candidates", "augment", "cell-best-random"}
+FIGURES = {"found_vs_random", "shared_vs_test", "search", "candidates", "augment", "cells/best-random"}
 TABLES = {"comparison", "networks", "settings"}
 SUBCATEGORIES = ["1 Result", "2 Search", "3 Training", "4 Cells", "5 Settings"]
 
@@ -77,7 +77,7 @@ def content(entry: dict[str, Any]) -> str:
 
 def test_everything_is_there(results: dict[str, Any]) -> None:
     for name, network in EXPERIMENTS.items():
-        expected = {f"results/{name}/report/{figure}.svg" for figure in FIGURES | {f"cell-{network}"}}
+        expected = {f"results/{name}/report/{figure}.svg" for figure in FIGURES | {f"cells/{network}"}}
         expected |= {f"results/{name}/report/{table}.html" for table in TABLES} | {f"results/{name}/comparison.csv"}
         assert expected <= set(results)
 

@@ -102,7 +102,7 @@ HELPERS = {
     "check_images",
     "random_arc",
     "named_arc",
-    "draw_cell",
+    "draw_cells",
     "write_tables",
     "report_files",
 }

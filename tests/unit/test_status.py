@@ -258,7 +258,7 @@ def test_images_and_scores_for_the_record_are_known_by_their_logs(made_up: MadeU
 
 QUICK = {
     *("all", "resolve_config", "check_images", "random_arcs", "random_arc", "named_arc", "final", "export"),
-    *("strategies", "compare", "halving", "ablation", "class_accuracy", "draw_cell", "write_tables", "report"),
+    *("strategies", "compare", "halving", "ablation", "class_accuracy", "draw_cells", "write_tables", "report"),
     "report_files",
 }
 """Rules whose jobs take seconds, besides those that draw figures: nobody waits for them."""

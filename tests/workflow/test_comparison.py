@@ -49,7 +49,7 @@ def test_report_is_made_without_a_network(changed: Workspace, monkeypatch: pytes
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     changed.make("--report", "results/report.html", "results/tiny/report/complete")
     page = (changed.results / "report.html").read_text()
-    for name in ("search.svg", "cell-searched-s1.svg", "cell-best-random.svg", "networks.html", "comparison.csv"):
+    for name in ("search.svg", "cells/searched-s1.svg", "cells/best-random.svg", "networks.html", "comparison.csv"):
         assert name in page
 
 

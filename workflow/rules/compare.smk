@@ -281,23 +281,27 @@ rule plot_confusion:
         "../scripts/plot_confusion.py"
 
 
-rule draw_cell:
+# All cells in one job: a process that starts takes longer than it draws.
+rule draw_cells:
     input:
         metrics="results/{experiment}/metrics.parquet",
     output:
         report(
-            "results/{experiment}/report/cell-{which}.svg",
+            directory("results/{experiment}/report/cells"),
+            patterns=["{network}.svg"],
             category="{experiment}",
             subcategory="4 Cells",
-            labels={"figure": "{which}"},
+            labels={"figure": "{network}"},
             caption="../report/cell.rst",
         ),
     log:
-        "results/{experiment}/logs/draw_cell-{which}.log",
+        "results/{experiment}/logs/draw_cells.log",
     benchmark:
-        "results/{experiment}/benchmarks/draw_cell-{which}.tsv"
+        "results/{experiment}/benchmarks/draw_cells.tsv"
+    params:
+        networks=drawn_networks,
     script:
-        "../scripts/draw_cell.py"
+        "../scripts/draw_cells.py"
 
 
 rule write_tables:

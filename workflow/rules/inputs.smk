@@ -249,15 +249,14 @@ def report_figures(wildcards):
 
 def report_files(wildcards):
     """Figures and tables of an experiment in Snakemake's report."""
-    cells = searched_networks(wildcards)
-    if experiment(wildcards).baseline.num_arcs > 0:
-        cells.append("best-random")
     tables = ["comparison", "networks", "classes", "settings"]
-    return [
-        *report_figures(wildcards),
-        *(f"cell-{cell}.svg" for cell in cells),
-        *(f"{table}.html" for table in tables),
-    ]
+    return [*report_figures(wildcards), "cells", *(f"{table}.html" for table in tables)]
+
+
+def drawn_networks(wildcards):
+    """Networks whose cells are drawn."""
+    best_random = ["best-random"] if experiment(wildcards).baseline.num_arcs > 0 else []
+    return searched_networks(wildcards) + best_random
 
 
 def folders_of(name):

@@ -1,4 +1,4 @@
-"""The cells of one network."""
+"""The cells of networks, a file each."""
 
 from pathlib import Path
 
@@ -12,6 +12,8 @@ reporting.start(snakemake.log[0])
 path = Path(snakemake.input.metrics)
 experiment = Finished(path.parent, read_table(path, "metrics"))
 
-name = snakemake.wildcards.which
-row = experiment.best_random if name == "best-random" else experiment.training_of(name)
-Path(snakemake.output[0]).write_text(draw_arc(row, with_notes=True))
+folder = Path(snakemake.output[0])
+folder.mkdir()
+for name in snakemake.params.networks:
+    row = experiment.best_random if name == "best-random" else experiment.training_of(name)
+    (folder / f"{name}.svg").write_text(draw_arc(row, with_notes=True))
