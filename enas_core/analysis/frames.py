@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from enas_core.analysis.identity import Common, facts_of
 from enas_core.analysis.statistics import binomial_interval
 from enas_core.console import UserError
 from enas_core.files.schemas import SCHEMAS
@@ -44,10 +45,12 @@ class NetworkArc:
 
 
 class Results:
-    """The tables of one experiment, as far as they are there. Columns: docs/columns.md."""
+    """The tables of one experiment, as far as they are there. Columns: docs/columns.md. Asking for one raises UserError
+    where it is not there, not such a table, or of another experiment or dataset than those before."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._common = Common()
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder; an experiment's is results/EXPERIMENT")
 
@@ -81,7 +84,7 @@ class Results:
         tables = []
         for search in sorted(self._found("search/s*"), key=_seed):
             path = search / "candidates.parquet"
-            table = _frame(path if path.exists() else search / "own/candidates.parquet", "candidates")
+            table = self._frame(path if path.exists() else search / "own/candidates.parquet", "candidates")
             table.insert(0, "search_seed", pd.Series(_seed(search), index=table.index, dtype="Int64"))
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
@@ -138,10 +141,10 @@ class Results:
         path = self.folder / name
         if not path.exists():
             raise UserError(f"{path}: not there yet; `snakemake --cores 2 {path}` makes it")
-        return _frame(path, kind)
+        return self._frame(path, kind)
 
     def _all(self, pattern: str, kind: str) -> pd.DataFrame:
-        return pd.concat([_frame(path, kind) for path in self._found(pattern)], ignore_index=True)
+        return pd.concat([self._frame(path, kind) for path in self._found(pattern)], ignore_index=True)
 
     def _found(self, pattern: str) -> list[Path]:
         paths = sorted(self.folder.glob(pattern))
@@ -149,10 +152,10 @@ class Results:
             raise UserError(f"{self.folder / pattern}: none there yet")
         return paths
 
-
-def _frame(path: Path, kind: str) -> pd.DataFrame:
-    table = pa.Table.from_pylist(read_table(path, kind), schema=SCHEMAS[kind])
-    return table.to_pandas(types_mapper=NULLABLE.get)
+    def _frame(self, path: Path, kind: str) -> pd.DataFrame:
+        rows = read_table(path, kind)
+        self._common.require(path, facts_of(rows[0] if rows else None))
+        return pa.Table.from_pylist(rows, schema=SCHEMAS[kind]).to_pandas(types_mapper=NULLABLE.get)
 
 
 def _seed(search: Path) -> int:

@@ -95,6 +95,14 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path):
         _ = results.epochs
 
 
+def test_tables_of_another_experiment_are_refused(tmp_path):
+    for seed, experiment in ((1, "digits"), (2, "elsewhere")):
+        row = row_of("signal", experiment=experiment)
+        write_table(tmp_path / f"search/s{seed}/signal.parquet", "signal", [row], {})
+    with pytest.raises(UserError, match=r"s2/signal.parquet: experiment: 'elsewhere', but 'digits' in .*s1/signal"):
+        _ = enas_core.results(tmp_path).signal
+
+
 def test_all_tables_are_frames(results):
     names = ["metrics", "comparison", "candidates", "epochs", "search_epochs", "signal", "classes", "final"]
     assert all(isinstance(getattr(results, name), pd.DataFrame) for name in names)
