@@ -24,9 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts"
 
 
-def figure(script: str, inputs: Mapping[str, Path], output: Path, **params: object) -> None:
+def figure(script: str, inputs: Mapping[str, Path | list[Path]], output: Path, **params: object) -> None:
     """Draw a figure by a script of the report, from tables instead of a running workflow."""
-    given = {name: str(path) for name, path in inputs.items()}
+    given = {
+        name: [str(path) for path in paths] if isinstance(paths, list) else str(paths) for name, paths in inputs.items()
+    }
     snakemake = SimpleNamespace(
         input=SimpleNamespace(**given), output=[str(output)], log=["/dev/null"], params=SimpleNamespace(**params)
     )

@@ -9,8 +9,8 @@ from enas_core.analysis.results import read_checked
 from enas_core.analysis.sentences import about_signal
 from enas_core.files.tables import read_table
 
-MOST_NAMES = 60
-"""Of so many networks, those that are not random are called by name."""
+CALLED_BY_NAME, MOST_NAMES = ("searched", "named"), 60
+"""Networks of these roles are called by name where there are so many networks at most."""
 
 reporting.start(snakemake.log[0])
 metrics = read_table(Path(snakemake.input.metrics), "metrics")
@@ -26,7 +26,7 @@ for role, look in reporting.ROLES.items():
         test = [network.test_accuracy for network in members]
         reporting.points(ax, shared, test, 65, look, label=look.label)
 for network in networks:
-    if network.role != "random" and len(networks) <= MOST_NAMES:
+    if network.role in CALLED_BY_NAME and len(networks) <= MOST_NAMES:
         place = network.shared_accuracy, network.test_accuracy
         at_the_right = place[0] > sum(ax.get_xlim()) / 2
         offset, side = (-7, "right") if at_the_right else (7, "left")
@@ -36,7 +36,9 @@ if row["chance"] is not None:
     low, high = ax.get_xlim()
     if low - row["chance"] <= high - low:
         reporting.chance_line(ax.axvline, row["chance"])
-    else:  # so far away, the line would squeeze the networks together
+    else:  # so far away, the line would squeeze the networks together; words stand below them
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom - 0.08 * (top - bottom), top)
         place = {"xy": (0.002, 0.03), "xytext": (22, 0), "xycoords": "axes fraction", "textcoords": "offset points"}
         arrow = {"arrowstyle": "->", "color": reporting.GREY, "ls": ":"}
         text = f"guessing, {100 * row['chance']:.3g} %"

@@ -217,7 +217,12 @@ def strategy_text(rows: list[list[str]]) -> str:
     if not rows:
         return "Other ways to choose an arc from these supernets (`select.compare`) were not tried."
     header = ["strategy", "best shared accuracy", "test accuracy of its choices, %"]
-    return "The same supernets, searched in other ways with as many evaluations:\n\n" + markdown(header, rows)
+    parts = [
+        "The same supernets, searched in other ways with as many evaluations:",
+        markdown(header, rows),
+        "![Best shared accuracy so far, and what the choices reach](strategies.svg)",
+    ]
+    return "\n\n".join(parts)
 
 
 def hours(everything: list[Runs], folder: Path) -> float:
@@ -318,10 +323,13 @@ def make(out: Path, folder: Path = FOLDER, name: str = FOLDER.name) -> None:
     """Write page and figures into the folder `out`, from the tables in `folder`."""
     out.mkdir(parents=True, exist_ok=True)
     base = folder / name
-    metrics = {"metrics": base / "metrics.parquet"}
+    metrics: dict[str, Path | list[Path]] = {"metrics": base / "metrics.parquet"}
     figure("plot_found_vs_random.py", metrics, out / "found_vs_random.svg")
     figure("plot_budget.py", metrics, out / "budget.svg")
     figure("plot_shared_vs_test.py", metrics | {"comparison": base / "comparison.parquet"}, out / "shared_vs_test.svg")
+    tried = sorted(base.glob("search/s*/strategies.parquet"))
+    if tried:
+        figure("plot_strategies.py", metrics | {"strategies": tried}, out / "strategies.svg")
     variants = read_all(folder, name)
     presets = {PRESETS[label]: runs for label, runs in variants.items() if label in PRESETS}
     rows = evidence.variant_rows(presets, accuracy_from_scratch(variants[BASE].metrics))
