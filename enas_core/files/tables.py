@@ -82,7 +82,7 @@ def _git_commit() -> str:
 def _source_digest() -> str:
     """SHA-256 over the package's code, which tells copies without git apart: the same code has the same digest."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".cpp")):
+    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".cpp", ".h")):
         for content in (path.relative_to(PACKAGE).as_posix().encode(), path.read_bytes()):
             digest.update(len(content).to_bytes(8) + content)
     return digest.hexdigest()

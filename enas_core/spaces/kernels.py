@@ -22,7 +22,8 @@ from torch import Tensor
 from enas_core.console import log
 from enas_core.files.atomic import atomic_path
 
-SOURCE = Path(__file__).with_suffix(".cpp")
+SOURCE = Path(__file__).parent / "cpp" / "kernels.cpp"
+"""What is compiled; it includes the headers beside it, one for each kind of operator and for what they share."""
 
 SMALLEST_ROW = 16
 """Values of a row of a feature map, all channels together, that the operators need: those of a vector."""
@@ -77,7 +78,8 @@ def load_kernels() -> Kernels | None:
 def _built(compiler: str) -> Path:
     """The library for this processor, compiler and version of torch."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    facts = [SOURCE.read_text(), *FLAGS, version, torch.__version__, platform.machine(), _processor()]
+    sources = [path.read_text() for path in [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]]
+    facts = [*sources, *FLAGS, version, torch.__version__, platform.machine(), _processor()]
     key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:20]
     library = _cache() / f"kernels-{key}.so"
     if library.exists():

@@ -1,6 +1,6 @@
 """Lower precision and faster code, as far as the settings ask for them and the machine has them.
 
-A network says in `operators` which code computes it: torch's own operators, those of `spaces/kernels.cpp`, or what
+A network says in `operators` which code computes it: torch's own operators, those of `spaces/cpp/`, or what
 `torch.compile` has made.
 """
 

@@ -29,7 +29,7 @@ def installed(tmp_path_factory):
 def modules(folder):
     """Relative paths of all modules of the package."""
     files = (folder / "enas_core").rglob("*")
-    return {str(path.relative_to(folder)) for path in files if path.suffix in (".py", ".cpp")}
+    return {str(path.relative_to(folder)) for path in files if path.suffix in (".py", ".cpp", ".h")}
 
 
 def test_every_module_is_in_it(installed):
