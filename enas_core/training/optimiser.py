@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from enas_core.settings.training import Training
 from enas_core.spaces.networks import Network, Supernet
@@ -24,7 +25,10 @@ def trained_parameters(network: Network | Supernet, training: Training) -> list[
 class FlatSGD:
     """SGD with Nesterov momentum over one flat tensor, of which the parameters are views, as their
     gradients are of another. So weights that a child does not use have zero gradients rather than none:
-    they decay and keep their momentum, as in the original, at the cost of three passes over memory."""
+    they decay and keep their momentum, as in the original, at the cost of three passes over memory.
+
+    The step is torch's function, not its class, whose first object imports torch's compiler: for two seconds, in
+    which a small network is trained."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], training: Training) -> None:
         sizes = [-(-p.numel() // ALIGNMENT) * ALIGNMENT for p in parameters]
@@ -36,9 +40,9 @@ class FlatSGD:
             value[: p.numel()].copy_(p.data.flatten())
             p.data = value[: p.numel()].view(p.shape)
             p.grad = grad[: p.numel()].view(p.shape)
-        self.optimizer = torch.optim.SGD(
-            [self.values], lr=training.lr_max, momentum=training.momentum, nesterov=training.momentum > 0, fused=True
-        )
+        self.momentum = training.momentum
+        self.moving: list[Tensor | None] = [None] if training.momentum > 0 else []
+        """The moving sum of gradients, from the first step on."""
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> Tensor:
@@ -49,15 +53,28 @@ class FlatSGD:
         norm = torch.dot(gradient, gradient).sqrt()  # on a CPU ten times faster than torch.linalg.vector_norm
         if self.clip_norm is not None:
             gradient.mul_((self.clip_norm / norm).clamp(max=1.0))
-        self.optimizer.param_groups[0]["lr"] = learning_rate
-        self.optimizer.step()
+        sgd(
+            [self.values],
+            [gradient],
+            self.moving,
+            lr=learning_rate,
+            momentum=self.momentum,
+            nesterov=self.momentum > 0,
+            dampening=0,
+            weight_decay=0,
+            maximize=False,
+            fused=True,
+        )
         gradient.zero_()
         return norm
 
     def state_dict(self) -> dict[str, Tensor]:
         """Values and momentum."""
-        momentum = self.optimizer.state[self.values].get("momentum_buffer")
-        return {"values": self.values.data} | ({} if momentum is None else {"momentum": momentum})
+        state = {"values": self.values.data}
+        for moving in self.moving:
+            if moving is not None:
+                state["momentum"] = moving
+        return state
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -67,7 +84,7 @@ class FlatSGD:
                 raise ValueError(f"{name} of shape {[*values.shape]}, not {[*self.values.shape]}")
         self.values.copy_(state["values"])
         if "momentum" in state:
-            self.optimizer.state[self.values]["momentum_buffer"] = state["momentum"].to(self.values.device)
+            self.moving = [state["momentum"].to(self.values.device)]
 
 
 def untrained_state(network: nn.Module, sgd: FlatSGD) -> dict[str, Tensor]:

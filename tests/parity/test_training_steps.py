@@ -62,7 +62,13 @@ def follow(name: str, operators: str) -> dict[str, Any]:
     descent = Descent(name, network, training_of(name), settings["batch"] * len(arcs), ALONE)
     start, aux_start = descent.sgd.values.detach().clone(), aux_weights(network)
     gradient_norms: list[dict[str, float]] = []
-    descent.sgd.optimizer.register_step_pre_hook(lambda *_: gradient_norms.append(norms_without_l2(descent)))
+    step_of_sgd = descent.sgd.step
+
+    def note_norms_and_step(learning_rate: float) -> Tensor:
+        gradient_norms.append(norms_without_l2(descent))
+        return step_of_sgd(learning_rate)
+
+    descent.sgd.step = note_norms_and_step
 
     found: dict[str, Any] = {"steps": []}
     for step in compared_steps(name):
@@ -114,7 +120,7 @@ def aux_weights(network: Network | Supernet) -> Tensor:
 
 @torch.no_grad()
 def norms_without_l2(descent: Descent) -> dict[str, float]:
-    """Norms by groups of weights of the gradient that the optimiser is given, without that of the L2 term."""
+    """Norms by groups of weights of the gradient that the optimiser is given, which adds that of the L2 term."""
     network = descent.network
     batch_norms = {name for name, module in network.named_modules() if isinstance(module, BatchNorm)}
     squares = dict.fromkeys(("bn_scale_offset", "fc_w", "stem_conv_w", "other_w"), 0.0)
@@ -125,8 +131,7 @@ def norms_without_l2(descent: Descent) -> dict[str, float]:
             group = "bn_scale_offset"
         else:
             group = {"fc.weight": "fc_w", "stem.0.weight": "stem_conv_w"}.get(name, "other_w")
-        gradient = weight.grad - 2 * descent.training.l2 * weight
-        squares[group] += float(gradient.square().sum())
+        squares[group] += float(weight.grad.square().sum())
     return {group: math.sqrt(square) for group, square in squares.items()}
 
 
