@@ -1,8 +1,7 @@
-"""Which saved state is used, and what ends a run: damaged, foreign, finished states, locks, full disks, divergence."""
+"""Which saved state is used, and what ends a run: damaged, foreign, finished states, locks, full disks, signals."""
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import re
@@ -13,9 +12,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 import trials
 from trials import ForkServer, Position
+from workplace import Workplace
 
 from enas_core.files.inputs import Inputs
 from enas_core.files.lock import only_writer
@@ -24,26 +23,6 @@ from enas_core.files.tables import table_identity, write_table
 from enas_core.training.checkpoint import Saver, StateDirectory, resume
 
 STAGES = list(trials.WEIGHTS)
-
-
-class Workplace:
-    """One folder of a run of one stage, of which files can be exchanged between starts."""
-
-    def __init__(self, stage: str, inputs: Path, folder: Path, server: ForkServer) -> None:
-        self.stage, self.inputs, self.folder, self.server = stage, inputs, folder, server
-        self.state = folder / "state"
-        self.current, self.previous = self.state / "current.state", self.state / "previous.state"
-
-    def run(self, save_every: float = 1e-6, *options: str, **fault: int) -> trials.Ended:
-        """One start."""
-        given = [*trials.arguments(self.stage, self.inputs, self.folder, save_every), *options]
-        return self.server.run(self.stage, given, self.folder / "output", **fault)
-
-    def interrupt(self) -> None:
-        """A start that is killed in the second epoch or so, with two states saved."""
-        assert self.run(event=111, signal=signal.SIGKILL).code == -signal.SIGKILL
-        assert self.current.exists()
-        assert self.previous.exists()
 
 
 @pytest.fixture(params=STAGES)
@@ -359,61 +338,3 @@ def test_signal_after_each_step_of_an_epoch(search: Workplace, references: dict[
     assert found == [*steps, *updates, updates[-1], updates[-1]]
     assert search.run(5).code == 0
     trials.assert_same_outputs("search", search.folder, references["search"].folder)
-
-
-@pytest.mark.parametrize(
-    ("stage", "section", "what"),
-    [
-        ("search", {"lr_max": 1e30, "lr_min": 1e30}, r"(loss or gradient|weights)"),
-        ("search", {"lr_max": 1e38, "lr_min": 1e38, "l2": 1e3}, "weights"),
-        ("augment", {"lr_max": 1e30, "lr_min": 1e30}, r"(loss or gradient|weights)"),
-        ("augment", {"l2": 1e38, "batch_size": 200, "num_epochs": 1}, r"(loss or gradient|weights)"),
-    ],
-)
-def test_divergence(
-    inputs: Path, server: ForkServer, tmp_path: Path, stage: str, section: dict[str, float], what: str
-) -> None:
-    shutil.copytree(inputs, tmp_path / "inputs")
-    trials.write_settings(tmp_path / "inputs/config", **{stage: trials.EXPERIMENT[stage] | section})
-    place = Workplace(stage, tmp_path / "inputs", tmp_path, server)
-    for _ in range(2):  # and again, from the state that is kept
-        ended = place.run()
-        assert ended.code == 1
-        assert re.search(
-            rf"^error: (search|mine) seed 1 diverged: {what} not finite at epoch 0, step \d+, learning rate [\d.e+]+,"
-            r" arc( \d)+; the last good state is kept$",
-            ended.output.splitlines()[-1],
-        ), ended.output
-        assert "Traceback" not in ended.output
-        assert not (tmp_path / "out").exists()
-        for path in place.state.glob("*.state"):
-            _assert_finite(torch.load(io.BytesIO(path.read_bytes().partition(b"\n")[2]), weights_only=True))
-
-
-def test_divergence_of_the_controller(inputs: Path, server: ForkServer, tmp_path: Path) -> None:
-    shutil.copytree(inputs, tmp_path / "inputs")
-    # Rewards beyond what single precision holds, on every processor.
-    changed = trials.EXPERIMENT["search"]["controller"] | {"entropy_weight": 1e38}
-    trials.write_settings(tmp_path / "inputs/config", search={"controller": changed})
-    ended = Workplace("search", tmp_path / "inputs", tmp_path, server).run()
-    assert ended.code == 1
-    last = ended.output.splitlines()[-1]
-    assert re.search(
-        r"controller's loss, gradient or weights not finite at epoch 0, update \d, learning rate 0\.0035, arcs \d", last
-    )
-    assert not (tmp_path / "out").exists()
-
-
-def _assert_finite(value: object) -> None:
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _assert_finite(item)
-    if isinstance(value, float | torch.Tensor):
-        assert torch.as_tensor(value).isfinite().all()
-
-
-def test_no_table_has_a_value_that_is_not_finite(references: dict[str, trials.Reference]) -> None:
-    for reference in references.values():
-        for row in pq.read_table(reference.folder / "out/epochs.parquet").to_pylist():
-            empty = {name for name, value in row.items() if value is None}
-            assert empty <= {"valid_loss", "valid_accuracy"}  # of augment, which holds out no images here
-            _assert_finite(row)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import html.parser
 import os
 import pty
 import re
@@ -12,121 +11,26 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
-from rows import row_of
+from under_way import MadeUp, printed
 
 from enas_core import status
-from enas_core.files.progress import PROGRESS, EpochSoFar, Progress, write_progress
-from enas_core.files.tables import write_table
+from enas_core.files.progress import EpochSoFar
 from enas_core.monitor.left import rest_of, seconds_left
 from enas_core.monitor.lines import SHOWN_ALONE, ago
-from enas_core.monitor.page import page
-from enas_core.monitor.stages import RULES, SILENCE, Overview, Stage, read_experiment
+from enas_core.monitor.stages import RULES, SILENCE
 from enas_core.planning.costs import STAGE_OF
 from enas_core.planning.run_times import FILE, RunTime, conditions, save_run_times
 from enas_core.settings.workflow import load_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CONFIG = {
-    "dataset": {"name": "digits", "source": "digits", "split_test_images": 597},
-    "search": {"num_epochs": 4, "valid_images": 100, "aux_head": False, "seeds": [1, 2]},
-    "augment": {"num_epochs": 10, "aux_head": False},
-    "baseline": {"num_arcs": 2},
-}
-
-
-class MadeUp:
-    """The results of an experiment, file by file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.config = folder / "config.yaml"
-        self.config.write_text(yaml.safe_dump({"experiments": {"mine": CONFIG}}))
-        self.results = folder / "results"
-        self.folder = self.results / "mine"
-        (self.folder / "config").mkdir(parents=True)
-        (self.folder / "data").mkdir()
-        np.save(self.folder / "data/train_labels.npy", np.array([0] * 900 + [1] * 75 + [2] * 25))
-        np.save(self.folder / "data/test_labels.npy", np.arange(100) % 4)
-
-    def tell(self, place: str, state: str = "running", rows: object = 2, age: float = 3.0, **changes: object) -> None:
-        """A sign of life: so many epochs of 100 seconds are done, and half of the next one."""
-        epochs = 4 if place.startswith("search") else 10
-        facts = {
-            "state": state,
-            "epochs": epochs,
-            "rows": [EpochSoFar(train_accuracy=0.5, accuracy=0.5 + i / 100, seconds=100.0) for i in range(rows)]
-            if isinstance(rows, int)
-            else rows,
-            "step": 5,
-            "steps": 10,
-            "seconds": 50.0,
-            "memory": 2 * 10**9,
-            "device": "cpu (1 threads)",
-            "host": "node7",
-        }
-        path = self.folder / "_state" / place / PROGRESS
-        write_progress(path, Progress.model_validate(facts | changes))
-        self.set_age(path, age)
-
-    def set_age(self, path: Path, age: float) -> None:
-        """Let a file have been written so many seconds ago."""
-        os.utime(path, (time.time() - age, time.time() - age))
-
-    def finish(self, place: str, accuracies: list[float], seconds: float = 100.0) -> None:
-        """The table of a finished training."""
-        kind, score = ("search", "valid") if place.startswith("search") else ("augment", "test")
-        empty = row_of(f"{kind}_epochs")
-        rows = [
-            empty | {"epoch": i, f"{score}_accuracy": value, "seconds": seconds} for i, value in enumerate(accuracies)
-        ]
-        write_table(self.folder / place / "epochs.parquet", f"{kind}_epochs", rows, {})
-
-    def select(self, seed: int, accuracy: float, place: str = "own", source: str = "policy", others: int = 0) -> None:
-        """The table of a choice among so many others."""
-        rows = [
-            row_of("candidates", source=source, selected=i == 0, valid_accuracy=accuracy) for i in range(others + 1)
-        ]
-        write_table(self.folder / f"search/s{seed}" / place / "candidates.parquet", "candidates", rows, {})
-
-    def score(self, seed: int) -> None:
-        """The table of arcs that are scored for the record."""
-        write_table(self.folder / f"search/s{seed}/candidates.parquet", "candidates", [row_of("candidates")], {})
-
-    def prepare(self) -> None:
-        """The images."""
-        (self.folder / "data/manifest.json").touch()
-
-    def compare(self, *strategies: str) -> None:
-        """Let other strategies be settings."""
-        settings = CONFIG | {"select": {"num_candidates": 20, "compare": list(strategies)}}
-        self.config.write_text(yaml.safe_dump({"experiments": {"mine": settings}}))
-
-    def overview(self) -> Overview:
-        """What is read of it."""
-        experiment = load_workflow(self.config).experiments["mine"]
-        return read_experiment(self.folder, "mine", experiment, time.time())
-
-    def stage(self, rule: str, name: str) -> Stage:
-        """One of its stages."""
-        (found,) = [stage for stage in self.overview().stages if (stage.rule, stage.name) == (rule, name)]
-        return found
-
 
 @pytest.fixture
 def made_up(tmp_path: Path) -> MadeUp:
     return MadeUp(tmp_path)
-
-
-def printed(capsys: pytest.CaptureFixture[str], made_up: MadeUp, *options: str) -> list[str]:
-    """Lines of the command."""
-    assert status.main([str(made_up.results), "--configfile", str(made_up.config), *options]) == 0
-    return capsys.readouterr().out.splitlines()
 
 
 def test_nothing_has_begun(made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -394,85 +298,6 @@ def test_on_a_terminal_the_table_goes_on_until_nothing_is_left(made_up: MadeUp) 
     lines = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", shown).splitlines()
     assert any(line.startswith("search s1") for line in lines)
     assert max(map(len, lines)) <= 80
-
-
-# --- the page -------------------------------------------------------------------------------------------------------
-
-
-class Tags(html.parser.HTMLParser):
-    """Refuses a page whose tags do not close; counts them."""
-
-    VOID = ("meta", "br", "path", "use", "rect")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.seen.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        self.seen.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
-def test_the_page_has_tables_and_curves(made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    made_up.tell("search/s1")
-    made_up.finish("networks/random-00/seed1", [0.5, 0.6])
-    path = tmp_path / "status.html"
-    lines = printed(capsys, made_up, "--once", "--html", str(path))
-    assert lines[0].startswith("mine: 1 of 11 stages finished, 1 running")
-    text = path.read_text()
-    seen = Tags(text).seen
-    assert (seen.count("table"), seen.count("svg"), seen.count("tr")) == (1, 1, len(lines) - 1)
-    assert "http-equiv" not in text  # nobody writes it again
-    assert not re.search(r'(src|href)="(?!#)', text)  # nothing to load from elsewhere
-
-
-def test_the_page_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "results").mkdir()
-    path = tmp_path / "status.html"
-    assert status.main([str(tmp_path / "results"), "--once", "--html", str(path)]) == 0
-    assert "no stage has begun" in path.read_text()
-
-
-def test_the_page_loads_itself_again_and_trusts_no_text() -> None:
-    text = page("<title>", [], "<foot>", 5.0)
-    assert '<meta http-equiv="refresh" content="5">' in text
-    assert "&lt;title&gt;" in text
-    assert "<foot>" not in text
-
-
-def test_the_page_is_written_until_nothing_is_left(
-    made_up: MadeUp, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, waits = tmp_path / "status.html", []
-    searches = [f"search/s{seed}" for seed in (1, 2)]
-    made_up.tell(searches[0])
-
-    def go_on(seconds: float) -> None:
-        waits.append((seconds, "http-equiv" in path.read_text()))
-        assert len(waits) == 1
-        made_up.prepare()
-        for i, place in enumerate(searches):
-            made_up.finish(place, [0.5] * 4)
-            made_up.select(i + 1, 0.5)
-            made_up.score(i + 1)
-        for network in ("searched-s1", "searched-s2", "random-00", "random-01"):
-            made_up.finish(f"networks/{network}/seed1", [0.5])
-
-    monkeypatch.setattr(status.time, "sleep", go_on)
-    assert printed(capsys, made_up, "--html", str(path), "--every", "7") == []
-    assert waits == [(7.0, True)]
-    assert "http-equiv" not in path.read_text()
 
 
 @pytest.mark.parametrize(
