@@ -48,11 +48,12 @@ test-browser: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/pytest tests/browser/check_report.py
 
-# The cluster profiles on a real Slurm of one node; installs Slurm, and needs root.
+# The cluster profiles on a real Slurm of one node; installs Slurm, and needs root. Most of the time the tests wait for
+# Slurm, and so four of them run at a time, each with a Slurm of its own.
 test-cluster: .venv/installed
 	sh tests/cluster/install.sh
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[slurm,cluster-generic]'
-	$(BIN)/pytest tests/cluster/check_cluster.py
+	$(BIN)/pytest --numprocesses 4 tests/cluster/check_cluster.py
 
 # Data and results in an S3 bucket, of a local server. In an environment of its own: moto's requirements exclude newer
 # versions of packages that the pinned ones need.

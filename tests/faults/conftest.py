@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trials
 import workflows
+from once import made_once
 
 UNDER_TEST = ("stage", "workflow")
 COUNTS = pytest.StashKey[Counter]()
@@ -107,6 +108,8 @@ def references(
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> workflows.Workspace:
     """The whole workflow, undisturbed; not to be changed."""
-    workspace = workflows.Workspace(tmp_path_factory.mktemp("whole"))
-    workspace.again(cores=2)
-    return workspace
+
+    def make(folder: Path) -> None:
+        workflows.Workspace(folder).again(cores=2)
+
+    return workflows.Workspace(made_once(tmp_path_factory, "whole", make))
