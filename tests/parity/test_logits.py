@@ -123,7 +123,7 @@ def network_quantities(file: str, arc_name: str, variant: str, dtype: str, opera
     return quantities
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)  # the variants, types and operators of one size, which every arc goes through
 def supernet(num_nodes: int, shape: NetworkShape, variant: str, dtype: str, operators: str) -> MicroSupernet:
     return golden_supernet(num_nodes, shape, variant, dtype, operators)
 
