@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import pytest
-from workspace import ROOT, Workspace
+from workspace import Workspace
 
 WIDEST = 200
-PROFILE = ROOT / "workflow/profiles/default"
 
 
-@pytest.fixture
-def printed(fresh: Workspace) -> str:
-    """All that a run of `tiny` prints, to its end, under the local profile."""
-    done = fresh.run("--profile", str(PROFILE), "results/tiny/comparison.parquet", "results/tiny/report/complete")
-    assert done.returncode == 0, done.stderr
-    assert set(re.findall(r"\(Rule: (\w+)\)", done.stderr)) >= {"resolve_config", "search", "augment", "compare"}
-    return done.stdout + done.stderr
-
-
-def test_a_run_prints_short_lines(printed: str, fresh: Workspace) -> None:
-    folder = str(Path(fresh.folder))
-    lines = [line.replace(folder, "") for line in printed.splitlines()]
+def test_a_run_prints_short_lines(compared: Workspace) -> None:
+    """From nothing to the report, under the local profile."""
+    printed = compared.printed.read_text()
+    assert set(re.findall(r"\(Rule: (\w+)\)", printed)) >= {"resolve_config", "search", "augment", "compare"}
+    lines = [line.replace(str(compared.folder), "") for line in printed.splitlines()]
     lines = [line for line in lines if not line.startswith("Using profiles")]  # their paths are this machine's
     assert [line for line in lines if len(line) > WIDEST] == []
     assert '"experiment"' not in printed

@@ -12,8 +12,6 @@ from workspace import Workspace
 from enas_core.files.schemas import SCHEMAS
 from enas_core.files.tables import read_table
 
-RANDOM = [f"results/tiny/networks/random-0{k}/seed1/model.pt" for k in range(2)]
-
 
 def add(workspace: Workspace, name: str, **sections: object) -> None:
     """A further experiment, which extends `tiny`."""
@@ -22,24 +20,23 @@ def add(workspace: Workspace, name: str, **sections: object) -> None:
     workspace.config.write_text(yaml.safe_dump(content))
 
 
-def test_random_networks_are_trained_once(copy: Workspace) -> None:
-    copy.make(*RANDOM)
-    add(copy, "second", search={"num_epochs": 1}, baseline={"from": "tiny"})
+def test_random_networks_are_trained_once(changed: Workspace) -> None:
+    add(changed, "second", search={"num_epochs": 1}, baseline={"from": "tiny"})
     target = "results/second/comparison.parquet"
-    planned = copy.run("-n", target).stdout
+    planned = changed.run("-n", target).stdout
     assert "networks/searched-s1/seed1/model.pt" in planned
     assert "results/second/networks/random" not in planned
-    ran = Counter(copy.make(target))
+    ran = Counter(changed.make(target))
     once = ["prepare_data", "check_images", "search", "select_arc", "score_arcs", "augment", "compare"]
     assert ran == {"resolve_config": 4} | dict.fromkeys(once, 1)
 
-    (row,) = read_table(copy.results / "second/comparison.parquet", "comparison")
+    (row,) = read_table(changed.results / "second/comparison.parquet", "comparison")
     assert (row["experiment"], row["n_searched"], row["n_random"]) == ("second", 1, 2)
-    metrics = read_table(copy.results / "second/metrics.parquet", "metrics")
+    metrics = read_table(changed.results / "second/metrics.parquet", "metrics")
     trained = {(row["role"], row["experiment"], row["trained_by"]) for row in metrics}
     assert trained == {("searched", "second", "second"), ("random", "second", "tiny")}
     assert all(row["shared_accuracy"] is not None for row in metrics)
-    assert copy.make("-n", "results/second/report/complete").count("augment") == 0
+    assert changed.make("-n", "results/second/report/complete").count("augment") == 0
 
 
 def test_their_mistakes_stop_before_any_job(fresh: Workspace) -> None:
@@ -73,18 +70,17 @@ def test_without_an_ablation_there_are_no_variants(fresh: Workspace, target: str
     assert not fresh.results.exists()
 
 
-def test_an_ablation(copy: Workspace) -> None:
+def test_an_ablation(changed: Workspace) -> None:
     section = {"seeds": [1], "settings": ["clip_norm", "train_aux_head"]}
-    copy.edit(ablation=section)
-    copy.make("results/tiny/metrics.parquet")
+    changed.edit(ablation=section)
     variants = ["original", "original+clip_norm", "corrected", "corrected-clip_norm"]
-    ran = Counter(copy.make("results/tiny/ablation.parquet", "results/tiny/report/ablation.svg"))
+    ran = Counter(changed.make("results/tiny/ablation.parquet", "results/tiny/report/ablation.svg"))
     # Images, random arcs and their networks are those of the experiment itself.
     assert ran == {"resolve_config": 2 * 4 + 1, "search": 4, "select_arc": 4, "score_arcs": 4} | {
         "ablation": 1,
         "plot_ablation": 1,
     }
-    path = copy.results / "tiny/ablation.parquet"
+    path = changed.results / "tiny/ablation.parquet"
     schema = pq.read_schema(path)
     assert (schema.names, schema.types) == (SCHEMAS["ablation"].names, SCHEMAS["ablation"].types)
     rows = read_table(path, "ablation")
@@ -96,16 +92,16 @@ def test_an_ablation(copy: Workspace) -> None:
         assert row["hours"] > 0
         assert row["controller_entropy"] > 0
         assert row["verdict"]
-    log = (copy.results / "tiny/logs/ablation.log").read_text()
+    log = (changed.results / "tiny/logs/ablation.log").read_text()
     assert "left out: train_aux_head: there is no auxiliary head" in log
     assert "too few seeds to say whether it is noise" in log
-    assert not list((copy.results / "tiny/variants").glob("*/data"))
+    assert not list((changed.results / "tiny/variants").glob("*/data"))
 
     # Cost follows change: a further seed searches with that one alone, a further setting has its own searches.
-    copy.edit(ablation={"seeds": [1, 2], "settings": ["clip_norm"]})
-    assert Counter(copy.make("-n", "results/tiny/ablation.parquet"))["search"] == 4
-    copy.edit(ablation={"seeds": [1], "settings": ["clip_norm", "init_fan_in"]})
-    assert Counter(copy.make("-n", "results/tiny/ablation.parquet"))["search"] == 2
-    copy.edit(ablation=section, augment__l2=0.001)
-    assert "search" not in copy.make("-n", "results/tiny/ablation.parquet")
-    assert "ablation.svg" in str(copy.run("-n", "results/tiny/report/complete").stdout)
+    changed.edit(ablation={"seeds": [1, 2], "settings": ["clip_norm"]})
+    assert Counter(changed.make("-n", "results/tiny/ablation.parquet"))["search"] == 4
+    changed.edit(ablation={"seeds": [1], "settings": ["clip_norm", "init_fan_in"]})
+    assert Counter(changed.make("-n", "results/tiny/ablation.parquet"))["search"] == 2
+    changed.edit(ablation=section, augment__l2=0.001)
+    assert "search" not in changed.make("-n", "results/tiny/ablation.parquet")
+    assert "ablation.svg" in str(changed.run("-n", "results/tiny/report/complete").stdout)

@@ -16,6 +16,7 @@ from enas_core.files.schemas import BY_MACHINE
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/configs/tiny.yaml"
+LOCAL_PROFILE = ROOT / "workflow/profiles/default"
 
 
 class Workspace:
@@ -25,6 +26,12 @@ class Workspace:
         self.folder, self.config = folder, folder / "tiny.yaml"
         self.snakefile = snakefile
         self.results = folder / "results"
+        self.printed = folder / "printed.txt"
+
+    def copied_to(self, folder: Path) -> Workspace:
+        """A copy of all that is there, to be changed."""
+        subprocess.run(["cp", "-a", f"{self.folder}/.", str(folder)], check=True)
+        return Workspace(folder)
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile), "-d", str(self.folder)]
