@@ -50,7 +50,7 @@ template <typename T> struct Behind {
         }
       });
   }
-  static constexpr bool gives_gradient = true;
+  static constexpr bool gives_gradient = true, one_matrix = true;
   // `work(block, row, column)`: where the weights of each block lie in the matrix.
   template <typename F> static void for_blocks(at::TensorList blocks, const F& work) {
     for (int at = 0, i = 0; i < int(blocks.size()); at += blocks[i++].size(1)) work(blocks[i], 0, at);
@@ -103,7 +103,7 @@ template <typename T> struct Halved {
       });
     });
   }
-  static constexpr bool gives_gradient = true;
+  static constexpr bool gives_gradient = true, one_matrix = false;  // there are zeros beside both blocks
   template <typename F> static void for_blocks(at::TensorList blocks, const F& work) {
     work(blocks[0], 0, 0);
     work(blocks[1], int(blocks[0].size(0)), int(blocks[0].size(1)));
@@ -115,7 +115,7 @@ template <typename T> struct Halved {
 template <typename T> struct Patches {
   const T* data;
   int channels, size, total;
-  static constexpr bool gives_gradient = false;
+  static constexpr bool gives_gradient = false, one_matrix = true;
 
   explicit Patches(const Tensor& x)
       : data(x.data_ptr<T>()), channels(x.size(1)), size(x.size(2)), total(9 * channels) {}
@@ -145,22 +145,39 @@ template <typename T> struct Patches {
 template <typename T, typename Inputs> struct ConvNorm {
   static constexpr int V = WIDTH<Vector<T>>;
 
-  // The blocks put together, [rows, columns]; zeros where none is.
-  static std::vector<T> matrix(at::TensorList blocks, int rows, int columns) {
-    std::vector<T> to(size_t(rows) * columns);
+  // What is multiplied at once: weights for the channels that come out from `row` on, of those that are read from `column`.
+  struct Piece {
+    int row, rows, column, columns;
+    std::vector<T> weights;  // [columns, rows] where they mix what is read, [rows, columns] for the gradient, both padded
+  };
+
+  // The blocks side by side as one piece, or each as a piece of its own.
+  static std::vector<Piece> pieces(at::TensorList blocks, int rows, int columns, bool mixing) {
+    std::vector<Piece> result;
+    if (Inputs::one_matrix) result.push_back({0, rows, 0, columns, std::vector<T>(size_t(rows) * columns)});
     Inputs::for_blocks(blocks, [&](const Tensor& block, int row, int column) {
-      int count = block.size(1);
-      for (int r = 0; r < block.size(0); r++)
-        std::memcpy(&to[(row + r) * columns + column], block.data_ptr<T>() + r * count, count * sizeof(T));
+      int height = block.size(0), width = block.size(1);
+      const T* from = block.data_ptr<T>();
+      if (!Inputs::one_matrix) {
+        result.push_back({row, height, column, width, std::vector<T>(from, from + height * width)});
+        return;
+      }
+      for (int r = 0; r < height; r++)
+        std::memcpy(&result[0].weights[r * columns + column], from + r * width, width * sizeof(T));
     });
-    return to;
+    for (Piece& piece : result) {
+      const T* from = piece.weights.data();
+      piece.weights = mixing ? padded_matrix(from, piece.columns, piece.rows, true)
+                             : padded_matrix(from, piece.rows, piece.columns, false);
+    }
+    return result;
   }
 
   static std::vector<Tensor> forward(const Inputs& inputs, const Tensor& like, at::TensorList blocks,
                                      const Tensor& weight, const Tensor& bias, at::TensorList kept) {
     int64_t images = like.size(0);
     int size = inputs.size, pixels = size * size, rows = weight.numel(), total = inputs.total;
-    auto mixing = padded_matrix(matrix(blocks, rows, total).data(), total, rows, true);
+    std::vector<Piece> matrix = pieces(blocks, rows, total, true);
     Tensor z = empty_maps(like, images, rows, size), y = at::empty_like(z);
     T* z_data = z.data_ptr<T>();
     std::vector<MomentSums<T>> moments(parts_of(images), MomentSums<T>(rows));
@@ -169,7 +186,9 @@ template <typename T, typename Inputs> struct ConvNorm {
       for (int64_t image = begin; image < end; image++) {
         T* out = z_data + image * pixels * rows;
         inputs.gather(image, in);
-        product(in, total, pixels, total, mixing.data(), rounded_up(rows, V), rows, out, rows);
+        for (const Piece& piece : matrix)
+          product(in + piece.column, total, pixels, piece.columns, piece.weights.data(), rounded_up(piece.rows, V),
+                  piece.rows, out + piece.row, rows);
         moments[part].add_image(out, pixels);
       }
     });
@@ -187,7 +206,7 @@ template <typename T, typename Inputs> struct ConvNorm {
     const T *dy_data = dy.data_ptr<T>(), *z_data = z.data_ptr<T>();
     NormGradient<T> gradient(norm, weight, gradient_sums(dy_data, z_data, norm, images, pixels, rows),
                              double(images) * pixels);
-    auto unmixing = padded_matrix(matrix(blocks, rows, total).data(), rows, total, false);
+    std::vector<Piece> matrix = pieces(blocks, rows, total, false);
     int64_t parts = parts_of(images);
     std::vector<std::vector<double>> sums(parts, std::vector<double>(size_t(rows) * total));
     for_images(images, [&](int64_t part, int64_t begin, int64_t end) {
@@ -199,10 +218,14 @@ template <typename T, typename Inputs> struct ConvNorm {
           store(dz + i, gradient(load(dy_image + i), load(z_image + i), c));
         });
         inputs.gather(image, in);
-        add_outer(dz, rows, in, total, pixels, sums[part].data());
-        if (!Inputs::gives_gradient) continue;
-        product(dz, rows, pixels, rows, unmixing.data(), rounded_up(total, V), total, din, total);
-        inputs.scatter(image, in, din);
+        for (const Piece& piece : matrix) {
+          double* sum = sums[part].data() + size_t(piece.row) * total + piece.column;
+          add_outer(dz + piece.row, rows, piece.rows, in + piece.column, total, piece.columns, pixels, sum, total);
+          if (Inputs::gives_gradient)
+            product(dz + piece.row, rows, pixels, piece.rows, piece.weights.data(), rounded_up(piece.columns, V),
+                    piece.columns, din + piece.column, total);
+        }
+        if (Inputs::gives_gradient) inputs.scatter(image, in, din);
       }
     });
     for (int64_t part = 1; part < parts; part++)

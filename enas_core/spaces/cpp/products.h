@@ -85,14 +85,15 @@ void outer_columns(const T* a, int lda, int rows, const T* b, int ldb, int count
   for (; m < rows; m++) outer_block<Vec, 1, N>(a + m, lda, b, ldb, count, sum + m * lds, lds, last);
 }
 
-// sum [rows, columns] += a' b over `count` pixels, a [count, rows], b [count, columns] with V readable values behind.
+// sum [rows, columns] += a' b over `count` pixels, a [count, rows], b [count, columns] with V readable values behind; the
+// rows of all three are `lda`, `ldb` and `lds` apart.
 template <typename T>
-void add_outer(const T* a, int rows, const T* b, int columns, int count, double* sum) {
+void add_outer(const T* a, int lda, int rows, const T* b, int ldb, int columns, int count, double* sum, int lds) {
   for_columns<T>(columns, [&](int at, auto vector, int vectors, int last) {
     using Vec = decltype(vector);
-    if (vectors == 3) outer_columns<Vec, 3>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
-    else if (vectors == 2) outer_columns<Vec, 2>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
-    else outer_columns<Vec, 1>(a, rows, rows, b + at, columns, count, sum + at, columns, last);
+    if (vectors == 3) outer_columns<Vec, 3>(a, lda, rows, b + at, ldb, count, sum + at, lds, last);
+    else if (vectors == 2) outer_columns<Vec, 2>(a, lda, rows, b + at, ldb, count, sum + at, lds, last);
+    else outer_columns<Vec, 1>(a, lda, rows, b + at, ldb, count, sum + at, lds, last);
   });
 }
 

@@ -190,7 +190,7 @@ template <typename T, int K> struct SepConv {
       store(dz + i, gradient(load(dy + i), load(z + i), c));
     });
     half.spread(in, spread);
-    add_outer(dz, channels, spread, channels, side * side, sums.pointwise.data());
+    add_outer(dz, channels, channels, spread, channels, channels, side * side, sums.pointwise.data(), channels);
     if (half.stride == 1) {
       for (int y = 0; y < side; y++)
         product(dz + y * side * channels, channels, side, channels, half.pointwise_back.data(), half.ld, channels,
