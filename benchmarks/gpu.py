@@ -31,7 +31,7 @@ from enas_core.settings.dataset import DATASETS, Augmentation
 from enas_core.spaces.micro.network import MicroNetwork
 from enas_core.spaces.micro.sampling import uniform_arc
 from enas_core.spaces.micro.supernet import MicroSupernet
-from enas_core.training.compilation import accelerate
+from enas_core.training.compilation import accelerate, repeat_exactly
 from enas_core.training.device import pick_device
 from enas_core.training.evaluation import hits, loss_of
 from enas_core.training.optimiser import FlatSGD, trained_parameters
@@ -282,9 +282,14 @@ def measure(
 def main() -> int:
     options_parser = parser(__doc__, rounds=10)
     options_parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda", help="(default: %(default)s)")
+    options_parser.add_argument(
+        "--deterministic", action="store_true", help="as the setting; its price is the difference to a run without it"
+    )
     options = options_parser.parse_args()
     started = time.monotonic()
     device = pick_device(options.device, options.threads)
+    if options.deterministic:
+        repeat_exactly()
     small = options.quick and device.type == "cpu"
     size = SMALL if small else Size()
     byte_rate, launch = bandwidth(device, 16 if small else 256), launch_seconds(device)

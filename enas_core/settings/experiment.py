@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from enas_core.console import UserError, check_all
-from enas_core.fields import Compile, Name, Precision, Settings, Threads, all_defaults, section_of
+from enas_core.fields import LATER, Compile, Name, Precision, Settings, Threads, all_defaults, section_of
 from enas_core.settings.ablation import Ablation
 from enas_core.settings.arcs import ArcSource, Transfer
 from enas_core.settings.augment import AugmentSection
@@ -63,6 +63,9 @@ class Computation(Settings):
     """`auto`: faster code for networks, results equal but for rounding. On a GPU they are compiled (minutes at the
     start); on a CPU the project's own operators compute them, built once a machine where there is a C++ compiler (half
     a minute). `off`: torch's own operators."""
+    deterministic: Annotated[bool, LATER] = False
+    """Of GPUs: algorithms that add in the same order each time, so that the same training gives the same results again;
+    slower. What has no such algorithm is named in the log. On a CPU results repeat without it."""
 
 
 class Experiment(Computation, SpaceChoice, PresetChoice):

@@ -170,6 +170,7 @@ def stage_settings(name: str, experiment: Experiment, stage: str) -> Stage:
         "cpu_threads": experiment.cpu_threads,
         "precision": experiment.precision,
         "compile": experiment.compile,
+        "deterministic": experiment.deterministic,
         "dataset": experiment.dataset.name,
         "augmentation": experiment.dataset.augmentation,
         "search": _narrow(Search, experiment.search),

@@ -1,4 +1,5 @@
-"""Lower precision and faster code, as far as the settings ask for them and the machine has them.
+"""Lower precision, faster code and deterministic algorithms, as far as the settings ask for them and the machine has
+them.
 
 A network says in `operators` which code computes it: torch's own operators, those of `spaces/cpp/`, or what
 `torch.compile` has made.
@@ -6,6 +7,7 @@ A network says in `operators` which code computes it: torch's own operators, tho
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -31,9 +33,11 @@ def accelerate(
     device: torch.device,
     processes: Processes = ALONE,
 ) -> None:
-    """Make `network`, which is on `device`, compute as `precision` and `compile` say. What cannot be compiled, for
-    want of a compiler or otherwise, runs uncompiled after a line in the log; so does a training of several processes,
-    which exchange statistics inside the network."""
+    """Make `network`, which is on `device`, compute as `precision`, `compile` and `deterministic` say. What cannot be
+    compiled, for want of a compiler or otherwise, runs uncompiled after a line in the log; so does a training of
+    several processes, which exchange statistics inside the network."""
+    if settings.deterministic and device.type == "cuda":
+        repeat_exactly()
     if settings.precision == "bf16":
         lower_precision(network, device)
     if settings.compile == "off" or processes.count > 1:
@@ -47,6 +51,15 @@ def accelerate(
             compile_blocks(network)
         else:
             compile_whole(network, mode="reduce-overhead")
+
+
+def repeat_exactly() -> None:
+    """For the whole process: of torch's algorithms those that give the same numbers each time, and a warning where
+    there is none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS reads when it starts
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # No tensor here is read before it is written, so none needs to be filled first.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def fuse(network: Network | Supernet) -> None:

@@ -2,6 +2,8 @@
 
 Graphs are captured and differentiated as they are on a GPU (`aot_eager`), but no GPU code is generated."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +44,7 @@ def _dynamo_as_it_was():
 
 
 def settings(precision="fp32", compile_setting="auto"):
-    return SimpleNamespace(precision=precision, compile=compile_setting)
+    return SimpleNamespace(precision=precision, compile=compile_setting, deterministic=False)
 
 
 def train(network, labels, training, *inputs):
@@ -185,3 +187,23 @@ def test_on_a_gpu_the_setting_decides(monkeypatch, compile_setting):
     for network in (models.network(BOTH_KERNELS, *SIZES), models.supernet(2, *SIZES)):
         accelerate(network, settings(compile_setting=compile_setting), torch.device("cuda"))
     assert calls == ([{"mode": "reduce-overhead"}, {}] if compile_setting == "auto" else [])
+
+
+EXACTLY = """
+import torch
+from enas_core.training.compilation import accelerate
+import models
+
+network = models.network(models.uniform_arc(0), 1, 4)
+for device in ("cpu", "cuda"):
+    accelerate(network, models.stage(compile="off", deterministic=True), torch.device(device))
+    print(torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory)
+"""
+
+
+def test_deterministic_algorithms_are_for_gpus():
+    """In a process of its own, which they are for as a whole."""
+    benchmarks = str(Path(models.__file__).parent)
+    here = os.environ | {"PYTHONPATH": benchmarks}
+    done = subprocess.run([sys.executable, "-c", EXACTLY], capture_output=True, text=True, env=here)
+    assert done.stdout.split() == ["False", "True", "True", "False"], done.stderr
