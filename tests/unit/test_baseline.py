@@ -129,6 +129,7 @@ CHANGES_OF_SECTIONS = {
     "cpu_threads": 7,
     "precision": "bf16",
     "compile": "off",
+    "deterministic": True,
     "dataset": {"max_train_images": 900},
     "search": {"l2": 0.5},
     "select": {"num_candidates": 3},

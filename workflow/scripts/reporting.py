@@ -72,8 +72,9 @@ def panels(columns: int, rows: int = 1, height: float = 3.0, **options: Any) -> 
 
 
 def save(figure: Figure, path: str) -> None:
-    """Write the figure as SVG."""
+    """Write the figure as SVG, and let it go."""
     figure.savefig(path, metadata={"Date": None}, dpi=200)
+    plt.close(figure)
 
 
 def spread(count: int) -> Iterator[float]:
