@@ -65,7 +65,7 @@ class Computation(Settings):
     a minute). `off`: torch's own operators."""
     deterministic: Annotated[bool, LATER] = False
     """Of GPUs: algorithms that add in the same order each time, so that the same training gives the same results again;
-    slower. What has no such algorithm is named in the log. On a CPU results repeat without it."""
+    slower. What has no such algorithm is named in a warning. On a CPU results repeat without it."""
 
 
 class Experiment(Computation, SpaceChoice, PresetChoice):

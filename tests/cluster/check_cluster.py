@@ -21,7 +21,7 @@ from slurm import HOST, Slurm
 from enas_core.files.schemas import BY_MACHINE
 
 ROOT = Path(__file__).parents[2]
-TIME_LIMIT = 900  # seconds for anything that is waited for: a hang is found, a busy machine is none
+TIME_LIMIT = 300  # seconds for anything that is waited for
 COMPARISON = "results/tiny/comparison.parquet"
 SEARCH = "results/long/search/s1/supernet.pt"
 NAMES = [f"random-0{i}" for i in range(3)]

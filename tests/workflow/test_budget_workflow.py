@@ -42,4 +42,6 @@ def test_with_held_out_images_and_restarts(copy: Workspace) -> None:
 
 
 def test_it_can_be_asked_for_alone(copy: Workspace) -> None:
-    assert set(copy.make("-n", HALVING)) == {"augment", "random_arc", "halving"}
+    assert set(copy.make(HALVING)) == {"augment", "random_arc", "halving"}
+    assert copy.make(HALVING) == []
+    assert (copy.folder / HALVING).exists()

@@ -93,7 +93,7 @@ def test_more_random_arcs_train_only_the_new_ones(changed: Workspace) -> None:
     names = [f"results/tiny/networks/random-0{i}/seed1/model.pt" for i in range(3)]
     assert changed.make("-n", *names[:2]) == []
     changed.edit(baseline__num_arcs=3)
-    ran = changed.make("-n", *names, "results/tiny/random_arcs.parquet")
+    ran = changed.make(*names, "results/tiny/random_arcs.parquet")
     assert sorted(ran) == ["augment", "random_arc", "random_arcs"]
 
 
